@@ -6,7 +6,10 @@ RUN := $(UV) run --frozen
 PYTHON ?= python3
 QUESTION ?= Create a segment for users who purchased in the last 7 days but never added to a wishlist
 
-.PHONY: help demo fmt check quick test clients contract segops mutants chaos kills bench evals examples openapi
+# Where this is set, as in many containers, each of the hundred processes that tests start compiles all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: help demo fmt check quick test clients deploy image contract segops mutants chaos kills bench docs evals examples openapi
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -24,19 +27,29 @@ check: $(UV) ## Formatting, lint, types
 	$(RUN) pyright
 
 test: $(UV) ## All tests, on real engines
-	$(RUN) pytest -n 2 --dist loadscope -m "not clients"
+	$(RUN) pytest -n 2 --dist loadscope -m "not clients and not deploy"
 
 quick: $(UV) ## The tests that need no engine
-	$(RUN) pytest -n 2 --dist load -m "not engines and not slow and not clients"
+	$(RUN) pytest -n 2 --dist load -m "not engines and not slow and not clients and not deploy"
 
 clients: $(UV) ## Tools of others on the OpenAPI document: linters, generated clients, made-up requests
 	$(RUN) pytest -n 2 --dist loadscope -m clients
+
+deploy: $(UV) ## Files that start the service elsewhere: the chart rendered, everything judged by schemas and linters
+	$(UV) run --frozen --group deploy pytest tests/deploy -n 0
+
+image: $(UV) ## Run the Dockerfile's steps by hand, and what they make in a read-only root of its own (as root, Linux)
+	$(RUN) python -m tests.deploy.image $(UV)
 
 contract: $(UV) ## Make up tens of thousands of requests from the document: all checks, all phases
 	CONTRACT_EXAMPLES=100 $(RUN) pytest tests/api/test_conformance.py -n 0 -s
 
 segops: $(UV) ## Call every method of SegOps' SDKs; the table is in docs/segops.md
 	@$(RUN) python -m tests.service.segops
+
+docs: $(UV) ## Build the site of docs/ with warnings as errors; a service started here serves it at /docs/
+	@NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build
+	@echo "Built. segment-copilot dev serves it at /docs/."
 
 mutants: $(UV) ## Plant bugs in a copy of the compiler; the tests must see each
 	$(RUN) python tests/mutants/run.py

@@ -110,7 +110,7 @@ def runs(number: int, seed: int, *, as_of: datetime = AS_OF) -> list[Run]:
 def at_once(segments: list[Run]) -> list[compiler.CompiledQuery]:
     """The statements that ask every source once, and then write the members of all segments."""
     sets, statements, kept = compiler.SlotSets([run.plan for run in segments]), list[compiler.CompiledQuery](), {}
-    for slots in sets.sources:
+    for slots in sets.asked:
         set_id = uuid4()
         statements.append(sets.ask(slots, set_id=set_id))
         kept |= {slot: compiler.Kept(set_id, place) for place, slot in enumerate(slots)}

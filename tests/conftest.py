@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import os
 
+import httpcore2
 import pytest
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = [f"tests.support.{name}" for name in ("engines", "databases", "resources", "nodes", "sending")]
+pytest_plugins = [
+    f"tests.support.{name}" for name in ("engines", "databases", "resources", "nodes", "sending", "failures")
+]
+
+# Every HTTP client loads the system's authorities, 20 ms of computing, and these tests open thousands: once is enough.
+httpcore2.default_ssl_context = functools.cache(httpcore2.default_ssl_context)
 
 # A machine that is busy with something else is not a failure; nor is yesterday's counterexample file an input.
 settings.register_profile(

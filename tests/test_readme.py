@@ -109,6 +109,28 @@ def test_every_other_block_works_after_the_one_before(environment: dict[str, str
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    ("page", "left", "said"),
+    [
+        ("quickstart.md", ("answer.json", "segment.json"), r"more than 3 times in the last 90 days\.\n[1-9][0-9]*\n"),
+        ("guides/evaluate.md", ("mine.json",), r"2 right$"),
+    ],
+)
+def test_a_page_works_as_it_is_printed_where_dev_runs(
+    environment: dict[str, str], service: Runtime, page: str, left: tuple[str, ...], said: str
+):
+    text = (PROJECT / "docs" / page).read_text()
+    blocks = "".join(re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL))
+    try:
+        told = run(blocks, environment | {"URL": service.url, "API_KEY": service.api_key})
+    finally:
+        for name in left:
+            (PROJECT / name).unlink(missing_ok=True)
+
+    assert re.search(said, told.strip())
+
+
+@pytest.mark.timeout(300)
 def test_activations_work_as_their_page_shows_where_dev_runs(environment: dict[str, str], service: Runtime):
     page = (PROJECT / "docs" / "activations.md").read_text()
     blocks = "".join(re.findall(r"^```sh\n(.*?)^```", page, re.MULTILINE | re.DOTALL))

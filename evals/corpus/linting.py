@@ -45,8 +45,8 @@ def _faults(definition: Definition, catalog: Catalog) -> Iterator[str]:
             case "group" | "sample":
                 pass
             case "segment_membership":
-                if condition["segment_id"] not in catalog.segments:
-                    yield f"There is no segment {condition['segment_id']}."
+                named = condition.get("segment_ids") or [condition["segment_id"]]
+                yield from (f"There is no segment {one}." for one in named if one not in catalog.segments)
             case "user_property":
                 yield from _tested(condition, catalog.traits, "trait")
             case "event_sequence":

@@ -11,7 +11,7 @@ from evals.cases import BadCase
 from evals.corpus.printing import BARE_EVENT, BARE_NAME, BARE_PATH, BARE_VALUE, NUMBER, SIGNS
 from segment_copilot.errors import InvalidDefinition
 from segment_copilot.language import Definition, decode
-from segment_copilot.language.nodes import Metric, PeriodName
+from segment_copilot.language.nodes import Metric, PeriodName, Weekday
 from segment_copilot.language.operators import OPERATORS, ValueType
 
 Fields = dict[str, Any]
@@ -24,6 +24,10 @@ _OPERATOR_OF: Final = {sign: name for name, sign in SIGNS.items()} | {
 }
 _SIGN: Final = re.compile(r">=|<=|!=|<>|[=≠>≥<≤]")
 _HEAD: Final = re.compile(rf"(count|last|first|latest|any|every|periods|seq|sample|{'|'.join(get_args(Metric))})\s*\(")
+_AT: Final = re.compile(r"at\b")
+_WEEKDAYS: Final = re.compile(r"(?:{days})(?:\s*,\s*(?:{days}))*\b".format(days="|".join(get_args(Weekday))))
+_HOURS: Final = re.compile(r"\d\d:\d\d\s*-\s*\d\d:\d\d")
+_COUNTED: Final = re.compile(r"(\d+) of\s*\(")
 _STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"')
 _LENGTH: Final = re.compile(r"\d+(?:mo|[mhdwy])\b")
 _DAYS: Final = re.compile(r"(\d+)d\b")
@@ -148,6 +152,10 @@ class _Reader:
         return {"logic": "OR" if sign == "|" else "AND", "conditions": conditions}
 
     def _condition(self) -> Fields:
+        if self._said("not in any segment"):
+            return self._memberships("not_in")
+        if self._said("in any segment"):
+            return self._memberships("in")
         if self._said("not in segment"):
             return self._membership("not_in")
         if self._said("not "):
@@ -157,6 +165,8 @@ class _Reader:
             return found | {"negate": True}
         if self._said("in segment"):
             return self._membership("in")
+        if counted := self._take(_COUNTED):
+            return self._counted(int(counted.split()[0]))
         if self._said("("):
             found = self._joined()
             self._must_say(")")
@@ -165,15 +175,31 @@ class _Reader:
             return self._call(head[:-1].strip())
         return {"type": "user_property", "property": self._name(BARE_PATH, "a condition"), **self._test()}
 
+    def _counted(self, least: int) -> Fields:
+        conditions = [self._condition()]
+        while self._said(";"):
+            conditions.append(self._condition())
+        self._must_say(")")
+        return {"type": "group", "logic": "AT_LEAST", "at_least": least, "conditions": conditions}
+
+    def _memberships(self, operator: str) -> Fields:
+        found = [self._segment()]
+        while self._said(","):
+            found.append(self._segment())
+        return {"type": "segment_membership", "segment_ids": found, "operator": operator}
+
     def _membership(self, operator: str) -> Fields:
+        return {"type": "segment_membership", "segment_id": self._segment(), "operator": operator}
+
+    def _segment(self) -> int:
         name = self._quoted()
         if name is None and (number := self._take(re.compile(r"\d+\b"))):
-            return {"type": "segment_membership", "segment_id": int(number), "operator": operator}
+            return int(number)
         name = name or self._must(BARE_NAME, "a segment's name")
         if name not in self._segments:
             known = ", ".join(f"“{one}”" for one in self._segments) or "none"
             raise NotationError(f"There is no segment “{name}”; there are {known}.")
-        return {"type": "segment_membership", "segment_id": self._segments[name], "operator": operator}
+        return self._segments[name]
 
     # Conditions that look like calls.
 
@@ -281,7 +307,19 @@ class _Reader:
                     tests.append(self._property_test())
             self._must_say("]")
             fields["where"] = {"logic": "OR", "conditions": tests} if sign == "|" else tests
+        if self._take(_AT):
+            fields["at"] = self._at()
         return fields
+
+    def _at(self) -> Fields:
+        found: Fields = {}
+        if days := self._take(_WEEKDAYS):
+            found["weekdays"] = re.split(r"\s*,\s*", days)
+        if hours := self._take(_HOURS):
+            found["hours"] = re.split(r"\s*-\s*", hours)
+        if not found:
+            raise self._error("weekdays or hours: at sat,sun 18:00-23:00")
+        return found
 
     def _property_test(self) -> Fields:
         negate: Fields = {"negate": True} if self._said("not ") else {}
@@ -329,6 +367,10 @@ class _Reader:
         before = self._place
         if self._said("in") and (length := self._take(_LENGTH)):
             days = _DAYS.fullmatch(length)
+            if self._said("complete"):
+                return {"window": {"last": length, "days": "complete"}}
+            if self._said("with today"):
+                return {"window": {"last": length, "days": "with_today"}}
             return {"window_days": int(days[1])} if days else {"window": {"last": length}}
         self._place = before
         if period := self._take(_PERIOD):

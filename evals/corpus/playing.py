@@ -145,6 +145,7 @@ class _Conversation:
 
     def _drafted(self, document: Any) -> Heard:
         self._base = document
+        self._view = {"draft": {"name": "Mine", "definition": document}}  # as the service shows a thread's latest
         definition = _decoded(document)
         return Heard("broken") if definition is None else Heard("draft", definition)
 

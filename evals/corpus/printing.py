@@ -59,13 +59,19 @@ class _Printer:
         sign = " & " if fields["logic"] == "AND" else " | "
         return sign.join(self._condition(condition) for condition in fields["conditions"])
 
+    def _group(self, fields: Fields) -> str:
+        if fields["logic"] != "AT_LEAST":
+            return f"({self._joined(fields)})"
+        conditions = "; ".join(self._condition(condition) for condition in fields["conditions"])
+        return f"{fields['at_least']} of ({conditions})"
+
     def _condition(self, fields: Fields) -> str:
         return ("not " if fields.get("negate") else "") + self._positive(fields)
 
     def _positive(self, fields: Fields) -> str:
         match fields["type"]:
             case "group":
-                return f"({self._joined(fields)})"
+                return self._group(fields)
             case "event_count":
                 test = _amount({"operator": "gte", "value": 1, **fields})
                 return f"count({_event(fields)}){test}{_window(fields)}"
@@ -93,19 +99,27 @@ class _Printer:
                 raise ValueError(f"There is no notation for {other}.")
 
     def _membership(self, fields: Fields) -> str:
-        number = fields["segment_id"]
-        name = _name(self._segments[number], BARE_NAME) if number in self._segments else str(number)
-        return f"{'not ' if fields.get('operator') == 'not_in' else ''}in segment {name}"
+        numbers = fields.get("segment_ids") or [fields["segment_id"]]
+        names = [_name(self._segments[one], BARE_NAME) if one in self._segments else str(one) for one in numbers]
+        several = "any " if "segment_ids" in fields else ""
+        return f"{'not ' if fields.get('operator') == 'not_in' else ''}in {several}segment {','.join(names)}"
 
 
 def _event(fields: Fields) -> str:
     names: str | list[str] = fields["event_type"]
     written = "|".join(_name(name, BARE_EVENT) for name in ([names] if isinstance(names, str) else names))
-    return written + _where(fields.get("where"))
+    return written + _where(fields.get("where")) + _at(fields.get("at"))
+
+
+def _at(at: Any) -> str:
+    if not at:
+        return ""
+    days = " " + ",".join(at["weekdays"]) if "weekdays" in at else ""
+    return f" at{days}{' {}-{}'.format(*at['hours']) if 'hours' in at else ''}"
 
 
 def _property(fields: Fields) -> str:
-    return f"{_event(fields)}.{_name(fields['property'], BARE_PATH)}"
+    return f"{_event(fields)}{' ' if 'at' in fields else ''}.{_name(fields['property'], BARE_PATH)}"
 
 
 def _where(where: Any) -> str:
@@ -153,7 +167,8 @@ def _window(fields: Fields) -> str:
 
 def _when(window: Fields) -> str:
     if "last" in window:
-        return f" in {window['last']}"
+        days = f" {window['days'].replace('_', ' ')}" if "days" in window else ""
+        return f" in {window['last']}{days}"
     if "period" in window:
         return f" {window['period'].replace('_', ' ')}"
     if "between" in window:

@@ -23,7 +23,7 @@ _STRICT: Final = {
     "after": "before",
 }
 _TEXTS: Final = {"eq", "neq", "contains", "does_not_contain", "starts_with", "ends_with", "matches_regex"}
-_LENGTHS: Final = {"in_last", "not_in_last", "in_next", "anniversary_in_next"}
+_LENGTHS: Final = {"in_last", "not_in_last", "in_next", "anniversary_in_next", "anniversary_in_last"}
 _METRICS: Final = {"sum": "avg", "avg": "max", "max": "min", "min": "max", "median": "avg", "count_distinct": ""}
 _PERIODS: Final = {"today": "yesterday", "yesterday": "today"}
 _ROLLING: Final = {"week": "7d", "month": "30d", "quarter": "90d", "year": "365d"}
@@ -54,7 +54,7 @@ def _logic(whole: Definition) -> Iterator[Mutant]:
     if len(whole["conditions"]) > 1:
         yield "AND for OR", {**copy.deepcopy(whole), "logic": flip[whole["logic"]]}
     for path, condition in walk(whole):
-        if condition.get("type") == "group" and len(condition["conditions"]) > 1:
+        if condition.get("logic") in flip and len(condition["conditions"]) > 1:
             yield "AND for OR", _with(whole, path, {**condition, "logic": flip[condition["logic"]]})
         if isinstance(where := condition.get("where"), Mapping) and len(where["conditions"]) > 1:
             changed = {**condition, "where": {**where, "logic": flip[where["logic"]]}}

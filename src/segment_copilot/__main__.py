@@ -18,9 +18,10 @@ import typer
 from rich.console import Console
 
 from segment_copilot.activations.webhooks.bodies import Event
-from segment_copilot.commands import definitions, failed_events, keyring, segments, serving
+from segment_copilot.commands import definitions, failed_events, keyring, migrations, segments, serving
 from segment_copilot.commands.chat import COMMANDS, converse
 from segment_copilot.commands.dev import DevOptions, run_dev
+from segment_copilot.commands.doctor import show_report
 from segment_copilot.commands.explain import draw_explanation, fetch_explanation
 from segment_copilot.commands.listen import listen as show_messages
 from segment_copilot.commands.mistakes import explain_failure, tell
@@ -28,6 +29,7 @@ from segment_copilot.commands.options import ApiKey, AsJson, DataDir, Service, U
 from segment_copilot.commands.printing import print_json, print_rows, printable
 from segment_copilot.commands.prompt import open_prompt
 from segment_copilot.commands.usage import Commands, MissingColumns
+from segment_copilot.doctor import examine
 from segment_copilot.embedded import default_data_dir
 from segment_copilot.errors import InvalidInput
 from segment_copilot.importing import (
@@ -40,6 +42,7 @@ from segment_copilot.importing import (
     presets,
 )
 from segment_copilot.settings import Settings, read_settings, written_default
+from segment_copilot.telemetry.logs import configure_logging
 
 cli = typer.Typer(cls=Commands, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 cli.add_typer(keyring.keys, name="keys")
@@ -158,16 +161,47 @@ def worker() -> None:
 
 
 @cli.command(epilog=_settings_text(*_STORES))
-def migrate(*, json: AsJson = False) -> None:
+def migrate(
+    *,
+    status: Annotated[
+        bool, typer.Option("--status", help="List all and where each stands, change nothing; exit 1 if one is pending")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the statements that would run, run none")] = False,
+    json: AsJson = False,
+) -> None:
     """Bring both stores to this version's schema.
 
     Lists the migrations that were applied.
     """
-    applied = asyncio.run(serving.migrate_stores(read_settings(os.environ)))
+    settings = read_settings(os.environ)
+    if status and dry_run:
+        raise InvalidInput("Give --status or --dry-run, not both.", code="options_exclude_each_other")
+    if status:  # neither asks ClickHouse, whose queries are logged
+        raise typer.Exit(migrations.show_status(settings, as_json=json))
+    if dry_run:
+        migrations.show_plan(settings, as_json=json)
+        return
+    configure_logging(level=settings.log_level, form=settings.log_format)
+    applied = asyncio.run(serving.migrate_stores(settings))
     if json:
         print_json(applied)
     else:
         print_rows(("migration",), ([name] for name in applied))
+
+
+@cli.command(epilog=_settings_text())
+def doctor(
+    *,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit 1 for warnings too")] = False,
+    json: AsJson = False,
+) -> None:
+    """Check this deployment and say what to do.
+
+    With the settings of the process to be checked: stores, their versions, rights, clocks, disks and schema, what waits and
+    for how long. Changes nothing. Exit code 1 when something is wrong.
+    """
+    configure_logging(level="error", form="console")
+    raise typer.Exit(show_report(asyncio.run(examine(os.environ)), strict=strict, as_json=json))
 
 
 @cli.command()

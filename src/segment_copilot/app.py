@@ -31,7 +31,7 @@ from segment_copilot.api.explanations import ExplanationController, UserExplanat
 from segment_copilot.api.explorer import ExplorerController
 from segment_copilot.api.exports import ExportController, ExportedController, SnapshotExportController
 from segment_copilot.api.feedback import FeedbackController
-from segment_copilot.api.http import docs, health, manual, metrics
+from segment_copilot.api.http import console, docs, health, manual, metrics, site
 from segment_copilot.api.http.auth import authenticate, provide_caller, provide_tenant
 from segment_copilot.api.http.compression import compressed
 from segment_copilot.api.http.deadlines import answered_in_time
@@ -79,6 +79,8 @@ ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
     health.HealthRouter,
     metrics.metrics,
     *docs.ROUTES,
+    *site.ROUTES,
+    *console.ROUTES,
     *manual.ROUTES,
     IngestionController,
     SegmentController,
@@ -189,6 +191,7 @@ def create_app(settings: Settings) -> Litestar:
         openapi_config=None,  # api/http/openapi.py writes the document
         logging_config=None,
     )
+    app.state.site = site.Site(settings.docs_directory)
     app.asgi_handler = Edge(open_to_pages(judge_preflights(app.asgi_handler, browsers), app, browsers))
     return app
 
@@ -259,6 +262,9 @@ def dependencies() -> dict[str, Provide]:
     def provide_failed_events(request: _Connection) -> FailedEvents:
         return request.app.state.resources.failed_events
 
+    def provide_site(request: _Connection) -> site.Site:
+        return request.app.state.site
+
     def provide_file_exports(request: _Connection) -> Exports:  # for a link, of which the tenant is not known yet
         return request.app.state.resources.exports
 
@@ -287,6 +293,7 @@ def dependencies() -> dict[str, Provide]:
         "draining": provide_draining,
         "readiness": provide_readiness,
         "failed_events": provide_failed_events,
+        "site": provide_site,
         "file_exports": provide_file_exports,
         "signed_links": provide_signed_links,
         "live_memberships": provide_live_memberships,

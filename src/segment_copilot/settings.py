@@ -70,6 +70,15 @@ class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
         Meta(description="Directory that csv and parquet activations write below, each tenant in its own; empty: none"),
     ] = ""
 
+    docs_directory: Annotated[
+        str,
+        Meta(
+            description="Directory of a built site of the docs, served at /docs/; empty: the one that is installed, if any"
+        ),
+    ] = ""
+
+    console: Annotated[bool, Meta(description="Whether the console is served at /console/; it is under dev")] = False
+
     event_id_days: Annotated[Positive, Meta(description="Days an event id is remembered for de-duplication")] = 90
     recent_event_hours: Annotated[
         Positive, Meta(description="Hours a forwarded event stays readable in PostgreSQL")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from segment_copilot.access.keys import NewKey
-from segment_copilot.app import openapi_document
+from tests.openapi.document import document
 from tests.support.http_server import Server
 
 DEFINITION = {"logic": "AND", "conditions": [{"type": "event_count", "event_type": "read_back"}]}
@@ -42,7 +42,7 @@ FIXED: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
 
 
 def test_every_record_that_can_be_changed_is_tried():
-    paths = openapi_document()["paths"]
+    paths = document()["paths"]
     changed = {path.split("{")[0] for path, methods in paths.items() if "patch" in methods}
     assert changed == {path for path, _ in MADE}
 

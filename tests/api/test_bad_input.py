@@ -15,11 +15,11 @@ import pytest
 
 from segment_copilot.api.http import problems
 from segment_copilot.api.http.requests import ApiRequest
-from segment_copilot.app import openapi_document
+from tests.openapi.document import document
 
 OPERATIONS: list[tuple[str, str, dict[str, Any]]] = [
     (method.upper(), path, operation)
-    for path, methods in openapi_document()["paths"].items()
+    for path, methods in document()["paths"].items()
     for method, operation in methods.items()
 ]
 
@@ -123,7 +123,7 @@ async def test_a_route_without_a_body_passes_over_none(client):
     """An empty one says nothing: some clients always send it."""
     without = [
         (method.upper(), address(path))
-        for path, methods in openapi_document()["paths"].items()
+        for path, methods in document()["paths"].items()
         for method, operation in methods.items()
         if method in {"post", "put", "patch"} and "requestBody" not in operation
     ]
@@ -471,7 +471,7 @@ async def test_an_unknown_word_under_a_collection_is_404_whatever_the_method(cli
 
 
 async def test_options_tells_all_methods_of_every_path(client):
-    for path, methods in openapi_document()["paths"].items():
+    for path, methods in document()["paths"].items():
         here = {name.upper() for name in methods}
         for form in (address(path).replace("{user_id}", "ana"), address(path).rstrip("/").replace("{user_id}", "ana")):
             answer = await client.options(form)

@@ -75,7 +75,7 @@ async def test_a_sound_request_id_is_taken_over_and_any_other_replaced(client):
 
 
 async def test_paths_answer_with_and_without_their_slash_and_never_redirect(client):
-    for path in ("/health/live", "/api/segments", "/api/ingestion/status", "/schema", "/docs"):
+    for path in ("/health/live", "/api/segments", "/api/ingestion/status", "/schema", "/docs/api"):
         for form in (path, f"{path}/"):
             assert (await client.get(form, follow_redirects=False)).status_code == 200
 
@@ -138,27 +138,53 @@ async def test_each_request_is_one_line_without_values(server, client):
 
 async def test_a_probe_is_no_news_in_the_log(client):
     with structlog.testing.capture_logs() as lines:
-        for path in ("/health/live", "/health/ready", "/metrics", "/docs"):
+        for path in ("/health/live", "/health/ready", "/metrics", "/docs/api"):
             await client.get(path)
 
     levels = {line["route"]: line["log_level"] for line in lines if line["event"] == "http.request"}
-    assert levels == {"/health/live": "debug", "/health/ready": "debug", "/metrics": "debug", "/docs": "info"}
+    assert levels == {"/health/live": "debug", "/health/ready": "debug", "/metrics": "debug", "/docs/api": "info"}
 
 
 @pytest.mark.parametrize("method", ["HEAD", "OPTIONS"])
 async def test_a_probe_is_no_news_whatever_its_method(client, method: str):
     with structlog.testing.capture_logs() as lines:
-        for path in ("/health/live", "/metrics", "/docs"):
+        for path in ("/health/live", "/metrics", "/docs/api"):
             await client.request(method, path)
 
     levels = [(line["route"], line["log_level"]) for line in lines if line["event"] == "http.request"]
-    assert levels == [("/health/live", "debug"), ("/metrics", "debug"), ("/docs", "info")]
+    assert levels == [("/health/live", "debug"), ("/metrics", "debug"), ("/docs/api", "info")]
 
 
 async def counted(client: httpx2.AsyncClient) -> dict[tuple[str, ...], float]:
     """What `/metrics` says: the value of each name with its labels' values."""
     families = text_string_to_metric_families((await client.get("/metrics")).text)
     return {(one.name, *one.labels.values()): one.value for family in families for one in family.samples}
+
+
+@pytest.mark.parametrize(
+    ("path", "near"),
+    [
+        ("/api/segment/", "/api/segments/"),
+        ("/api/segments/5/member", "/api/segments/5/members/"),
+        ("/segments/5", "/api/segments/5/"),
+        ("/api/Catalog", "/api/catalog/"),
+        ("/heath/live", "/health/live/"),
+    ],
+)
+async def test_a_path_that_no_route_has_is_told_the_one_that_is_near(client, path: str, near: str):
+    answer = await client.get(path)
+
+    assert answer.status_code == 404
+    assert answer.json()["detail"] == f"No route has this path. Did you mean {near}?"
+
+
+@pytest.mark.parametrize(
+    "path", ["/wp-admin/setup.php", "/api/segments/%00", f"/api/segment{'s' * 200}/", "/api/segments/0/"]
+)
+async def test_a_path_that_is_near_none_is_told_none(client, path: str):
+    answer = await client.get(path)
+
+    assert answer.json()["detail"] == "No route has this path."
 
 
 async def test_requests_are_counted_by_route_and_never_by_path(client):
@@ -242,7 +268,7 @@ async def test_where_no_origin_may_call_every_preflight_is_refused(client):
 
 
 async def test_a_content_type_names_its_charset_once(client):
-    for path in ("/metrics", "/docs", "/docs/start.js", "/docs/swagger-ui.css", "/schema", "/health/live"):
+    for path in ("/metrics", "/docs/api", "/docs/api/start.js", "/docs/api/swagger-ui.css", "/schema", "/health/live"):
         kind = (await client.get(path)).headers.get_list("content-type")
         assert len(kind) == 1
         assert kind[0].count("charset") == kind[0].startswith("text/")

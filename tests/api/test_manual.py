@@ -18,7 +18,7 @@ async def assert_page(client: httpx2.AsyncClient, path: str) -> str:
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     assert "default-src 'none'" in answer.headers["content-security-policy"]
     for target in set(re.findall(r'(?:href|src)="(/[^"]*)"', answer.text)):
-        assert (await client.get(target)).status_code == 200
+        assert (await client.get(target, follow_redirects=True)).status_code == 200
     assert not re.search(r'(?:href|src)="(?!/|data:)', answer.text)
     return answer.text
 
@@ -26,7 +26,9 @@ async def assert_page(client: httpx2.AsyncClient, path: str) -> str:
 async def test_the_front_page_says_what_this_is_and_every_link_leads_somewhere(server):
     async with httpx2.AsyncClient(base_url=server.url) as nobody:
         text = await assert_page(nobody, "/")
-        assert {"/docs", "/schema", "/problems", "/health/ready"} == set(re.findall(r'href="(/[^"]*)"', text))
+        assert {"/docs", "/docs/api", "/schema", "/problems", "/health/ready"} == set(
+            re.findall(r'href="(/[^"]*)"', text)
+        )
 
 
 async def test_the_type_of_a_problem_opens_its_page(server):

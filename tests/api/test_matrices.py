@@ -22,11 +22,12 @@ from segment_copilot.access.keys import NewKey
 from segment_copilot.access.scopes import MCP, ROLES, SCOPES, SESSIONS
 from segment_copilot.api.http.routes import route_of
 from segment_copilot.api.http.scopes import scope_of
-from segment_copilot.app import create_app, openapi_document
+from segment_copilot.app import create_app
 from segment_copilot.settings import Settings
+from tests.openapi.document import document
 from tests.support.isolation import CANARIES, NOWHERE, Belongings, belongings, request_of
 
-DOCUMENT = openapi_document()
+DOCUMENT = document()
 
 
 class Operation(Struct, frozen=True):

@@ -7,11 +7,12 @@ import re
 from pathlib import Path
 from typing import Any
 
-from segment_copilot.app import ROUTES, create_app, openapi_document
+from segment_copilot.app import ROUTES, create_app
 from segment_copilot.settings import Settings
+from tests.openapi.document import document
 
 COMMITTED = Path(__file__).parents[2] / "openapi" / "openapi.json"
-DOCUMENT = openapi_document()
+DOCUMENT = document()
 FOREIGN = {"AgUiRequest", "AiSdkRequest"}
 SCHEMAS: dict[str, Any] = DOCUMENT["components"]["schemas"]
 OPERATIONS = [operation for methods in DOCUMENT["paths"].values() for operation in methods.values()]
@@ -116,7 +117,7 @@ def test_only_probes_and_the_protocol_need_no_key():
 
 
 async def test_the_docs_page_loads_nothing_from_elsewhere(client):
-    page = await client.get("/docs")
+    page = await client.get("/docs/api")
 
     assert page.status_code == 200
     assert page.headers["content-type"].startswith("text/html")
@@ -126,7 +127,7 @@ async def test_the_docs_page_loads_nothing_from_elsewhere(client):
         asset = await client.get(source)
         assert asset.status_code == 200
         assert len(asset.content) > 50
-    start = (await client.get("/docs/start.js")).text
+    start = (await client.get("/docs/api/start.js")).text
     assert "/schema" in start
     assert "http" not in start
-    assert (await client.get("/docs/oauth2-redirect.html")).status_code == 404
+    assert (await client.get("/docs/api/oauth2-redirect.html")).status_code == 404

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from segment_copilot.app import openapi_document
+from tests.openapi.document import document
 from tests.support.sentences import python_words
 
 OPERATIONS: list[tuple[str, str, dict[str, Any]]] = [
     (method.upper(), path, operation)
-    for path, methods in openapi_document()["paths"].items()
+    for path, methods in document()["paths"].items()
     for method, operation in methods.items()
 ]
 JSON = {"Content-Type": "application/json"}
@@ -73,7 +73,7 @@ async def test_a_whole_number_is_one_however_json_writes_it(client):
     assert refused.status_code == 400
 
 
-COMPONENTS = openapi_document()["components"]["schemas"]
+COMPONENTS = document()["components"]["schemas"]
 NUMBER = re.compile(r"\{(?!user_id)\w+\}")
 WRONG = [None, True, -3, 1.5, 10**30, "", "-name", "x" * 200_000, [], [[]], {}, {"surprise": 1}]
 

@@ -167,6 +167,18 @@ EMPTIED = [
         ),
     ),
     (
+        "so many of several conditions that too few hold for anybody",
+        definition({**group(SPANISH, NOBODY, NOBODY, logic="AT_LEAST"), "at_least": 2}),
+        ("/conditions/0/conditions/1", "/conditions/0/conditions/2"),
+        None,
+    ),
+    (
+        "so many of several conditions that nobody has together",
+        definition({**group(SPANISH, FRENCH, NOBODY, logic="AT_LEAST"), "at_least": 2}),
+        ("/conditions/0",),
+        None,
+    ),
+    (
         "a negated group that everybody is in",
         definition(group({**EVER_BOUGHT, "operator": "gte", "value": 0}, negate=True)),
         ("/conditions/0",),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
 import msgspec
@@ -191,6 +192,56 @@ async def test_what_changes_without_an_event_or_the_clock_is_seen(module_resourc
         {"ana", "cy"},
     ]
     assert seen[2][segments[2]] == {"pro", "ana"}
+
+
+@pytest.mark.parametrize("policy", [ALWAYS, LivePolicy()], ids=["the touched", "everybody"])
+async def test_a_list_that_is_uploaded_anew_meanwhile_is_read_as_it_was_planned(
+    module_resources: Resources, shop: Tenant, monkeypatch: pytest.MonkeyPatch, policy: LivePolicy
+):
+    resources, live = module_resources, live_refresh(module_resources, policy)
+    listed = (await resources.segments.create(shop, name="List", segment_type="static")).segment.id
+
+    async def upload(*user_ids: str) -> None:
+        await resources.uploads.receive(shop, listed, user_ids, mode="replace")
+        while await resources.computations.run_next():
+            pass
+
+    async def remove_all_that_is_due() -> None:
+        sql = "UPDATE uploads SET created_at = created_at - interval '1 hour' WHERE tenant_id = $1"
+        await resources.postgres.execute(sql, shop.id)
+        await resources.postgres.execute("UPDATE member_removals SET lease_until = NULL")
+        while await resources.removals.remove_due():
+            pass
+
+    async def stored() -> int:
+        sql = "SELECT uniqExact(run_id) FROM segment_states WHERE segment_id = {segment:UInt64}"
+        return (await resources.clickhouse.fetch(sql, {"segment": listed}, purpose="catalog")).rows[0][0]
+
+    await upload("ana", "pro")
+    inside = {"logic": "AND", "conditions": [{"type": "segment_membership", "segment_id": listed}]}
+    segment = await live_segment(resources, shop, inside)
+    assert await live.tick(shop, as_of=START)
+    await deliver(resources, shop, [event(user_id, "view", START) for user_id in ("ana", "ben")])
+    plan = live._plan
+
+    async def plan_and_be_overtaken(*args: Any, **kwargs: Any) -> Any:
+        asked = await plan(*args, **kwargs)
+        await upload("ben")
+        await upload("ben", "cem")
+        await remove_all_that_is_due()
+        return asked
+
+    monkeypatch.setattr(live, "_plan", plan_and_be_overtaken)
+    assert await live.tick(shop, as_of=START + MICROSECOND)
+    assert await members(resources, shop, segment) == {"ana", "pro"}
+    assert await stored() == 3
+    monkeypatch.undo()
+
+    assert await live.tick(shop, as_of=START + 2 * MICROSECOND)
+    assert await members(resources, shop, segment) == {"ben"}
+    await upload("ana")  # after which nobody reads the first list
+    await remove_all_that_is_due()
+    assert await stored() == 2
 
 
 async def test_one_worker_at_a_time_refreshes_a_tenant(module_resources: Resources, shop: Tenant):

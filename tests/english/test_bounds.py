@@ -18,6 +18,7 @@ from segment_copilot.english.understanding import understand
 from segment_copilot.language.catalog import Catalog, EventType, Property
 from tests.support.english.catalogs import AS_OF, DEMO
 from tests.support.english.driver import play, request, turn
+from tests.support.searches import some
 
 INVOLVED = "This sentence is too involved for the offline model: please say it in a shorter one."
 ENDLESS = 10**9
@@ -70,9 +71,13 @@ def said(asked: ModelRequest) -> str:
     return ended.message.text
 
 
+CATALOGS = (pytest.param(DEMO, id="demo"), pytest.param(Catalog(), id="empty"))
+
+
+@pytest.mark.search
 @pytest.mark.slow
 @pytest.mark.parametrize("text", HARD.values(), ids=HARD)
-@pytest.mark.parametrize("catalog", [DEMO, Catalog()], ids=["demo", "empty"])
+@pytest.mark.parametrize("catalog", some(CATALOGS, one_in=2))
 def test_no_text_takes_more_than_its_steps(text: str, catalog: Catalog):
     assert len(text) == LONGEST
 

@@ -36,6 +36,8 @@ VIEWERS = "count(product_viewed)≥1 in 7d & count(order_placed)=0"
 OPENERS = "country=US & count(email_opened)≥1 in 30d"
 SPENDERS = "country in ES,FR & loyalty_tier=gold & sum(order_placed.total)>500 in 6mo - in segment Staff"
 RANGE = "age 20..40"
+FUNNEL = "seq(cart_add > order_placed) in 7d"
+LONG = "seq(cart_add > checkout_started > order_placed) in 7d"
 
 
 def document(meaning: str) -> dict[str, Any]:
@@ -103,6 +105,19 @@ KINDS = (
     ("upper", RANGE, "upper bound 50", "age 20..50"),
     ("upper", RANGE, "upper limit off", "age≥20"),
     ("lower", RANGE, "lower limit 18", "age 18..40"),
+    ("timeless", ORDERS, "whenever", "count(order_placed)>3"),
+    ("anywhere", OPENERS, "make it worldwide please, no restriction on country", "count(email_opened)≥1 in 30d"),
+    ("same", ORDERS, "at least 5, the same 90 days", "count(order_placed)≥5 in 90d"),
+    ("step_in", FUNNEL, "insert the checkout between the two", "seq(cart_add > checkout_started > order_placed) in 7d"),
+    ("step_last", FUNNEL, "and then opened an email", "seq(cart_add > order_placed > email_opened) in 7d"),
+    ("step_out", LONG, "drop the middle step", "seq(cart_add > order_placed) in 7d"),
+    ("set", ORDERS, "shorten the window to a month", "count(order_placed)>3 in 1mo"),
+    ("set", ORDERS, "orders should look back thirty days, not ninety", "count(order_placed)>3 in 30d"),
+    ("swap", ORDERS, "swap 90 days for 30 days", "count(order_placed)>3 in 30d"),
+    ("swap", ORDERS, "I meant at least 3, not more than 3", "count(order_placed)≥3 in 90d"),
+    ("times", ORDERS, "twice as long", "count(order_placed)>3 in 180d"),
+    ("include", OPENERS, "Canada counts as well", "country in US,CA & count(email_opened)≥1 in 30d"),
+    ("only", OPENERS, "limit the emails to the flash-sale campaign", "country=US & count(email_opened[campaign=flash-sale])≥1 in 30d"),
     ("nothing", ORDERS, "too many people, set it to 8", "count(order_placed)>8 in 90d"),
 )
 # fmt: on
@@ -346,3 +361,22 @@ def test_an_answer_settles_which_change_is_meant() -> None:
 
     calls, told = calls_of(view, "add people who started a trial", asked[0].arguments["options"][1]["value"])
     assert [call.name for call in calls] == ["revise_segment"], told
+
+
+def test_what_is_in_view_is_changed_whatever_the_messages_before_it_are_read_as() -> None:
+    view = {"draft": {"name": "Mine", "definition": document(ORDERS)}}
+    calls, _ = calls_of(view, "more than 3 orders, 90 days", "make it 5 orders within 14 days")
+
+    assert calls[0].arguments["patch"] == [
+        {"op": "replace", "path": "/conditions/0/value", "value": 5},
+        {"op": "replace", "path": "/conditions/0/window_days", "value": 14},
+    ]
+
+
+def test_an_answer_is_heard_where_the_draft_in_view_was_made_here() -> None:
+    view = {"draft": {"name": "Mine", "definition": document("count(order_placed)≥1 in 7d")}}
+    calls, _ = calls_of(
+        view, "users who purchased in the last 7 days", "add people who started a trial", "the first one"
+    )
+
+    assert calls[0].name == "revise_segment"

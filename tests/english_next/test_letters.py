@@ -70,6 +70,8 @@ def test_what_a_letter_only_tells_is_passed_over(text: str, meaning: str) -> Non
         "Not at sea: customers who ordered",
         "Boat owners, from Spain, ordered in May... no, ordered in June",
         "For boat owners, please find customers who ordered",
+        "I'd love to invite Madrid folk to a party; they ordered shoes.",
+        "tell Ann I need her accounts: ordered twice",
         "Customers who ordered. Call it Boats and take only owners",
         "customers with these traits:\n- gold tier\n- owns a boat",
         "Customers who ordered, because they own a boat",

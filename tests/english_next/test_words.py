@@ -84,6 +84,31 @@ TODAY = date(2026, 6, 17)
         ("before 1960", "range", "None 1960-01-01"),
         ("visited in Q1 2026", "range", "2026-01-01 2026-04-01"),
         ("on or after June 1", "range", "2026-06-01 None"),
+        ("since the first of March", "range", "2026-03-01 None"),
+        ("since the start of April", "range", "2026-04-01 None"),
+        ("since mid may", "range", "2026-05-15 None"),
+        ("by the end of May", "range", "None 2026-06-01"),
+        ("in the first week of June", "range", "2026-06-01 2026-06-08"),
+        ("in June first week (1st to 7th both inclusive)", "range", "2026-06-01 2026-06-08"),
+        ("the last 10 days of May", "range", "2026-05-22 2026-06-01"),
+        ("between September and November of last year", "range", "2025-09-01 2025-12-01"),
+        ("April 2025 to March 2026", "range", "2025-04-01 2026-04-01"),
+        ("from now until 15 July", "range", "2026-06-17 2026-07-16"),
+        ("since Easter Monday (6 April)", "range", "2026-04-06 None"),
+        ("in winter (December until February)", "range", "2025-12-01 2026-03-01"),
+        ("after 1 April 2026 (inclusive)", "range", "2026-04-01 None"),
+        ("on Monday to Friday of last week", "range", "2026-06-08 2026-06-13"),
+        ("Tuesday this week", "range", "2026-06-16 2026-06-17"),
+        ("since xmas", "range", "2025-12-25 None"),
+        ("2024 H2", "range", "2024-07-01 2025-01-01"),
+        ("last weekend (13/14 June)", "range", "2026-06-13 2026-06-15"),
+        ("within the last quarter (calendar)", "period", "2026-01-01 2026-04-01"),
+        ("last month (rolling)", "last", "1mo"),
+        ("in the last week (7 days)", "last", "7d"),
+        ("in the 30 days before 15 June", "range", "2026-05-16 2026-06-15"),
+        ("no older than a month", "ago", "1mo"),
+        ("30 days ago or less", "ago", "30d"),
+        ("in the 5 days that come", "next", "5d"),
     ],
 )
 def test_a_time_is_read_however_it_is_written(text: str, kind: str, said: str) -> None:
@@ -94,7 +119,37 @@ def test_a_time_is_read_however_it_is_written(text: str, kind: str, said: str) -
     assert (read.length.json if read.length else f"{read.first} {read.after}") == said
 
 
-@pytest.mark.parametrize("text", ["May I have them", "2 to 4 orders", "a march of 30", "version 5.2.1"])
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("in April and none the month after", "2026-05-01 2026-06-01"),
+        ("on Monday, and on mobile the day before", "2026-06-07 2026-06-08"),
+        ("in the last 30 days, never in the 180 days before that", "210d 30d"),
+        ("10 to 7 days ago, none in the 7 days since", "7d"),
+        ("came this week and the week before", "2026-06-01 2026-06-08"),
+    ],
+)
+def test_a_time_counts_from_the_one_before_it(text: str, said: str) -> None:
+    window = find(text, NAMES, AS_OF, DEMO.timezone).windows[-1].window
+
+    lengths = [one.json for one in (window.length, window.near) if one is not None]
+    assert " ".join(lengths or [str(window.first), str(window.after)]) == said
+
+
+@pytest.mark.parametrize("text", ["bought it the day before signing up", "in the 30 days before ordering"])
+def test_a_time_before_something_done_counts_from_no_time(text: str) -> None:
+    found = find(f"visited in May, {text}", NAMES, AS_OF, DEMO.timezone)
+
+    assert all(one.window.first != date(2026, 4, 30) for one in found.windows[1:])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "May I have them", "2 to 4 orders", "a march of 30", "version 5.2.1", "the May cohort", "2025 orders",
+        "second quarter of the test", "the 2024 campaign", "plans for Christmas",
+    ],
+)  # fmt: skip
 def test_what_is_no_time_is_read_as_none(text: str) -> None:
     tokens = read_sentence(text, NAMES.vocabulary, NAMES.is_name).tokens
 

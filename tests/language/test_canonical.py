@@ -19,7 +19,10 @@ SAME = [
     (COUNT | {"value": 2.0}, COUNT | {"value": 2}),
     (COUNT | {"where": {"logic": "and", "conditions": [TEST, TEST]}}, COUNT | {"where": [TEST, TEST]}),
     (COUNT | {"where": {"logic": "OR", "conditions": [TEST]}}, COUNT | {"where": [TEST]}),
+    (COUNT | {"at": {"weekdays": ["sun", "mon", "sun"]}}, COUNT | {"at": {"weekdays": ["mon", "sun"]}}),
+    ({"type": "segment_membership", "segment_ids": [2]}, {"type": "segment_membership", "segment_id": 2}),
 ]
+TEST_TRAIT = {"type": "user_property", "property": "plan", "operator": "is_set"}
 OTHER = [
     (COUNT | {"window_days": 7}, COUNT | {"window_days": 8}),
     (COUNT | {"window_days": 7}, COUNT | {"window": {"last": "168h"}}),
@@ -57,6 +60,15 @@ def test_order_and_a_lonely_logic_do_not_change_the_meaning(one, other):
     assert meaning(of(one, logic="AND")) == meaning(of(one, logic="OR"))
     nested = {"type": "group", "logic": "OR"}
     assert meaning(of(nested | {"conditions": [one, other]})) == meaning(of(nested | {"conditions": [other, one]}))
+
+
+def test_how_many_have_to_hold_is_a_part_of_the_meaning():
+    counted = {"type": "group", "logic": "AT_LEAST", "conditions": [COUNT, TEST_TRAIT]}
+    turned = counted | {"conditions": [TEST_TRAIT, COUNT]}
+    assert meaning(of(counted | {"at_least": 2})) == meaning(of(turned | {"at_least": 2}))
+    assert meaning(of(counted | {"at_least": 2})) != meaning(of(counted | {"at_least": 1}))
+    alone = counted | {"conditions": [COUNT], "at_least": 1}
+    assert meaning(of(alone)) == meaning(of({"type": "group", "logic": "AND", "conditions": [COUNT]}))
 
 
 def test_the_order_of_steps_is_a_part_of_the_meaning():

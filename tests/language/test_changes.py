@@ -62,6 +62,16 @@ CASES = [
             ("moved", "/conditions/1", "/conditions/0"),
         ],
     ),
+    (
+        of(group(BOUGHT, SPANISH, PRO, logic="AT_LEAST", at_least=2)),
+        of(group(BOUGHT, SPANISH, PRO, logic="AT_LEAST", at_least=3)),
+        [("changed", "/conditions/0/at_least", "/conditions/0/at_least")],
+    ),
+    (
+        of(group(BOUGHT, SPANISH)),
+        of(group(BOUGHT, SPANISH, logic="AT_LEAST", at_least=2)),
+        [("changed", "/conditions/0/logic", "/conditions/0/logic")],
+    ),
     (of(BOUGHT), of(BOUGHT, exclude=of(STAFF)), [("added", None, "/exclude")]),
     (of(BOUGHT, exclude=of(STAFF)), of(BOUGHT), [("removed", None, "/exclude")]),
     (

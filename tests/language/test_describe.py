@@ -33,6 +33,35 @@ PHRASES = [
     (ORDERS | {"operator": "gt", "value": 1}, "who placed an order more than once"),
     (ORDERS | {"operator": "eq", "value": 3}, "who placed an order exactly 3 times"),
     (ORDERS | {"value": 3} | NOT, "who placed an order fewer than 3 times (people who never did are included)"),
+    ({"type": "segment_membership", "segment_ids": [1, 2, 1]}, "who are in any of the segments “VIP” and 2"),
+    (
+        {"type": "segment_membership", "segment_ids": [1, 2], "operator": "not_in"} | NOT,
+        "who are in any of the segments “VIP” and 2",
+    ),
+    ({"type": "segment_membership", "segment_ids": [1, 2]} | NOT, "who are in none of the segments “VIP” and 2"),
+    ({"type": "segment_membership", "segment_ids": [1], "operator": "not_in"}, "who are not in the segment “VIP”"),
+    (
+        ORDERS | {"window": {"last": "2w", "days": "complete"}},
+        "who placed an order in the 2 weeks before today",
+    ),
+    (
+        ORDERS | {"window": {"last": "7d", "days": "with_today"}} | NOT,
+        "who have not placed an order in the last 7 days, today and whole days before it (people who never did are included)",
+    ),
+    (ORDERS | {"window": {"last": "1d", "days": "complete"}}, "who placed an order yesterday"),
+    (ORDERS | {"window": {"last": "1d", "days": "with_today"}}, "who placed an order today"),
+    (COUNTRY | {"operator": "is_empty"}, "whose country is unknown or empty"),
+    (COUNTRY | {"operator": "is_empty"} | NOT, "whose country is known and not empty"),
+    (ORDERS | {"at": {"weekdays": ["sun", "sat"]}}, "who placed an order (on a Saturday or Sunday)"),
+    (
+        ORDERS | {"at": {"hours": ["22:00", "06:00"]}} | NOT,
+        "who have never placed an order (between 22:00 and 06:00)",
+    ),
+    (
+        LAST | {"operator": "gt", "at": {"weekdays": ["mon", "tue", "wed", "thu", "fri"], "hours": ["09:00", "17:00"]}},
+        ("who have not viewed a page (from Monday to Friday, between 09:00 and 17:00) for more than 30 days "
+        "(people who never did are not included)"),
+    ),
     (
         ORDERS | {"operator": "eq", "value": 0, "window_days": 30},
         "who have not placed an order in the last 30 days (people who never did are included)",
@@ -134,6 +163,20 @@ def test_groups_have_brackets_unless_they_hold_one_condition():
         "and who are not among those (whose country is “ES”, and who placed an order); "
         "leaving out users whose country is “DE”."
     )
+
+
+def test_a_group_that_counts_says_how_many_of_how_many():
+    spain, germany = ({**COUNTRY, "operator": "eq", "value": code} for code in ("ES", "DE"))
+    group = {"type": "group", "logic": "AT_LEAST", "at_least": 2, "conditions": [spain, germany, ORDERS]}
+    inside = "of these 3 conditions (whose country is “ES”; whose country is “DE”; who placed an order)"
+    told = [
+        (group, f"who meet at least 2 {inside}"),
+        (group | NOT, f"who meet fewer than 2 {inside}"),
+        (group | {"at_least": 1} | NOT, f"who meet none {inside}"),
+        (group | {"at_least": 1, "conditions": [spain]}, "whose country is “ES”"),
+    ]
+    for condition, words in told:
+        assert describe(decode({"logic": "AND", "conditions": [condition]}), {}) == f"Users {words}."
 
 
 WITH_NOTHING = re.compile(

@@ -71,11 +71,14 @@ class Judge(msgspec.Struct):
             for one in person.events
             if _is_named(one, types)
             and self.is_in(events.span, one.occurred_at)
-            and any(
-                all(self.passes(test, look_up(one.payload, test.path)) == told for test, told in term)
-                for term in events.alternatives
-            )
+            and any(all(self.passes_event(test, one) == told for test, told in term) for term in events.alternatives)
         ]
+
+    def passes_event(self, test: Atom, event: Any) -> bool:
+        if test.value_type == "clock":
+            at = {"weekdays" if test.sign == "on" else "hours": list(test.value)}
+            return times.is_at(event.occurred_at, at, self.clock.zone)
+        return self.passes(test, look_up(event.payload, test.path))
 
     def is_in(self, span: Span, instant: Any) -> bool:
         if span.lower:
@@ -101,6 +104,8 @@ class Judge(msgspec.Struct):
 
     def passes(self, test: Atom, value: Any) -> bool:
         match test.sign:
+            case "is_not_empty":
+                return passes({"operator": "is_not_empty"}, value, clock=self.clock)
             case "set":
                 return passes({"operator": "is_set"}, value, clock=self.clock)
             case "there":
@@ -108,7 +113,7 @@ class Judge(msgspec.Struct):
                 return as_number(value) is not None
             case sign if sign in SIGNS:
                 wanted = test.value
-            case "contains_any" | "contains_all" | "in":
+            case "contains_any" | "contains_all" | "equals_set" | "in":
                 wanted = [one for _, one in test.value]
             case _:
                 wanted = test.value[0][1] if isinstance(test.value, tuple) else test.value
@@ -234,6 +239,22 @@ SAME = [
     ("x=1 - y=2", "x=1 & not y=2"),
     ("count(a)≥1 & (x=1 | y=2)", "(x=1 & count(a)≥1) | (count(a)≥1 & y=2)"),
     ("in segment 1 - in segment 2", "not in segment 2 & in segment 1"),
+    ("count(a)≥1 in 1w complete", "count(a)≥1 in 7d complete"),
+    ("count(a)≥1 in 1d complete", "count(a)≥1 yesterday"),
+    ("count(a)≥1 in 1d with today", "count(a)≥1 today"),
+    ("x is_empty", "not x is_not_empty"),
+    ("x is_set & x is_not_empty", "x is_not_empty"),
+    ("in any segment 1,2", "in segment 2 | in segment 1"),
+    ("not in any segment 1,2", "not in segment 2 & not in segment 1"),
+    ("tags equals_set a,b", "tags equals_set b,a,b"),
+    ("count(a at mon,sun)≥1", "count(a at sun,mon)≥1"),
+    ("count(a at mon,tue,wed,thu,fri,sat,sun)≥1", "count(a)≥1"),
+    ("count(a at 09:00-12:00)≥1 & count(a)≥1", "count(a at 09:00-12:00)≥1"),
+    ("2 of (x=1; y=2; z=3)", "(x=1 & y=2) | (y=2 & z=3) | (x=1 & z=3)"),
+    ("not 2 of (x=1; y=2; z=3)", "2 of (z≠3; y≠2; x≠1)"),
+    ("2 of (x=1; x=1; z=3)", "x=1"),
+    ("2 of (x=1; y=2; count(a)≥0)", "x=1 | y=2"),
+    ("3 of (x=1; y=2; z=3)", "x=1 & y=2 & z=3"),
 ]
 OTHER = [
     ("last(a)≤7d", "last(a)<7d"),
@@ -250,6 +271,13 @@ OTHER = [
     ("x=1 | y=2", "x=1 & y=2"),
     ("x=1", "x=1 @Europe/Madrid"),
     ("seq(a > b)", "seq(b > a)"),
+    ("2 of (x=1; y=2; z=3)", "1 of (x=1; y=2; z=3)"),
+    ("tags equals_set a,b", "tags contains_all a,b"),
+    ("count(a)≥1 in 7d complete", "count(a)≥1 in 7d"),
+    ("x is_empty", "x is_not_set"),
+    ("count(a at mon)≥1", "count(a at tue)≥1"),
+    ("count(a at 09:00-12:00)≥1", "count(a)≥1"),
+    ("count(context_identified)≥1 & count(*)≥1", "count(context_identified)≥1"),  # an identify is none of all events
 ]
 
 

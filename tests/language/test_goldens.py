@@ -34,11 +34,15 @@ Json = dict[str, Any]
 PAGE = Path(__file__).parents[2] / "docs" / "language.md"
 GOLDENS = Path(__file__).parent / "goldens"
 AS_OF = datetime(2026, 6, 15, 12, tzinfo=UTC)
-AS_BITS = {"spain_or_gold", "quick_buyers", "not_vip"}
-VIP = 7
+AS_BITS = {"two_signs_of_loyalty", "spain_or_gold", "quick_buyers", "not_vip"}
+VIP, STAFF = 7, 8
 VIP_DEFINITION: Json = {
     "logic": "AND",
     "conditions": [{"type": "event_count", "event_type": "order_placed", "value": 4}],
+}
+STAFF_DEFINITION: Json = {
+    "logic": "AND",
+    "conditions": [{"type": "user_property", "property": "country", "operator": "eq", "value": "ES"}],
 }
 _EXAMPLE = re.compile(r"((?:^> [^\n]*\n)+)\n```json (\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -63,7 +67,7 @@ def compiled(definition: Json, tenant_id: int = 1, *, shape: Shape | None = None
     plan = compile_definition(
         parse(definition),
         catalog=Catalog(),
-        references={VIP: decode(VIP_DEFINITION)},
+        references={VIP: decode(VIP_DEFINITION), STAFF: decode(STAFF_DEFINITION)},
         tenant_id=tenant_id,
         as_of=AS_OF,
     ).plan
@@ -94,14 +98,25 @@ def test_the_page_has_an_example_of_every_condition_window_and_kind_of_metric():
     assert len({example.name for example in EXAMPLES}) == len(EXAMPLES)
     assert len(EXAMPLES) == PAGE.read_text("utf-8").count("```json")
     words = {word for example in EXAMPLES for word in names_in(example.definition)}
-    assert words >= {*LEAF_TYPES, "group", "exclude", "negate", "where", "timezone"}
-    assert words >= {"last", "from", "to", "period", "window_days", "search_window", "within", "strict", "none_between"}
+    assert words >= {*LEAF_TYPES, "group", "at_least", "exclude", "negate", "where", "timezone"}
+    assert words >= {
+        "last",
+        "from",
+        "to",
+        "period",
+        "window_days",
+        "search_window",
+        "within",
+        "strict",
+        "none_between",
+        "at",
+    }
     assert words & set(get_args(Metric)) >= {"sum", "avg", "count_distinct"}
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=[example.name for example in EXAMPLES])
 def test_the_sentence_is_what_the_service_says(example: Example):
-    assert describe(decode(example.definition), {VIP: "VIP"}) == example.sentence
+    assert describe(decode(example.definition), {VIP: "VIP", STAFF: "Staff"}) == example.sentence
 
 
 GOLDEN_FILES: dict[str, tuple[Example, Shape | None]] = {
@@ -194,6 +209,8 @@ async def shop(module_postgres: Postgres, module_clickhouse: ClickHouse) -> Tena
 async def test_it_runs_and_finds_whom_the_interpreter_finds(
     module_clickhouse: ClickHouse, shop: Tenant, example: Example
 ):
-    wanted = members(example.definition, HISTORY, as_of=AS_OF, references={VIP: VIP_DEFINITION})
+    wanted = members(
+        example.definition, HISTORY, as_of=AS_OF, references={VIP: VIP_DEFINITION, STAFF: STAFF_DEFINITION}
+    )
     assert 0 < len(wanted) < 150  # the example tells people apart
     assert await fetch_members(module_clickhouse, compiled(example.definition, shop.id)) == wanted

@@ -82,6 +82,59 @@ CODES = [
         "too_many_conditions",
         id="tests in a where",
     ),
+    *(
+        pytest.param(of(group(LEAF, LEAF, logic="AT_LEAST") | {"at_least": least}), "/conditions/0/at_least", code, id=name)
+        for name, least, code in [
+            ("none of them", 0, "out_of_range"),
+            ("more than there are", 3, "out_of_range"),
+            ("a part of a condition", 1.5, "wrong_type"),
+            ("no number", True, "wrong_type"),
+        ]
+    ),
+    *(
+        pytest.param(of(LEAF | {"at": at}), f"/conditions/0/at{where}", code, id=name)
+        for name, at, where, code in [
+            ("no time of the day", {}, "", "missing_field"),
+            ("no weekday", {"weekdays": []}, "/weekdays", "empty_list"),
+            ("a weekday by another name", {"weekdays": ["monday"]}, "/weekdays/0", "unknown_value"),
+            ("one hour", {"hours": ["09:00"]}, "/hours", "wrong_type"),
+        ]
+    ),
+    pytest.param(
+        of({"type": "event_sequence", "events": ["a", {"event_type": "b", "at": {"hours": ["09:00", "24:00"]}}]}),
+        "/conditions/0/events/1/at/hours/1",
+        "wrong_type",
+        id="midnight in a step",
+    ),
+    pytest.param(
+        of(LEAF | {"at": {"hours": ["09:00", "09:00"]}}),
+        "/conditions/0/at/hours",
+        "reversed_range",
+        id="hours that end when they begin",
+    ),
+    *(
+        pytest.param(of(LEAF | {"window": window}), f"/conditions/0/window/{where}", code, id=name)
+        for name, window, where, code in [
+            ("whole days of hours", {"last": "36h", "days": "complete"}, "last", "bad_length"),
+            ("whole days of a month", {"last": "1mo", "days": "with_today"}, "last", "bad_length"),
+            ("whole days of a period", {"period": "today", "days": "complete"}, "days", "unread_field"),
+            ("whole days by another name", {"last": "7d", "days": "whole"}, "days", "unknown_value"),
+        ]
+    ),
+    pytest.param(
+        of(TRAIT | {"operator": "anniversary_in_last", "value": "36h"}), "/conditions/0/value", "bad_length", id="hours"
+    ),
+    pytest.param(of(TRAIT | {"operator": "in_last", "value": "0d"}), "/conditions/0/value", "bad_length", id="no time"),
+    pytest.param(of(TRAIT | {"operator": "is_empty"}), "/conditions/0/value", "unread_field", id="empty as what"),
+    pytest.param(
+        of(TRAIT | {"operator": "before", "value": "2026-06-01 10:00:00"}),
+        "/conditions/0/value",
+        "wrong_type",
+        id="a space in a date of a definition",
+    ),
+    pytest.param(of(group(LEAF, logic="AT_LEAST")), "/conditions/0", "missing_field", id="how many"),
+    pytest.param(of(group(LEAF) | {"at_least": 1}), "/conditions/0/at_least", "unread_field", id="how many of all"),
+    pytest.param(of(LEAF, logic="AT_LEAST"), "/logic", "wrong_logic", id="how many at the top"),
     pytest.param(wide([LEAF] * 501), "", "too_many_leaves", id="conditions in all"),
     pytest.param(wide([LEAF] * 500) | {"exclude": of(LEAF)}, "", "too_many_leaves", id="with what is excluded"),
     pytest.param(
@@ -104,6 +157,30 @@ CODES = [
 @pytest.mark.parametrize(("definition", "pointer", "code"), CODES)
 def test_one_past_a_limit_is_an_error_with_its_code_and_place(definition: Json, pointer: str, code: str):
     assert [(finding.pointer, finding.code) for finding in findings(definition)] == [(pointer, code)]
+
+
+@pytest.mark.parametrize(
+    ("named", "where", "code"),
+    [
+        pytest.param({}, "", "missing_field", id="no segment"),
+        pytest.param({"segment_id": 1, "segment_ids": [1]}, "", "missing_field", id="a segment and several"),
+        pytest.param({"segment_ids": []}, "/segment_ids", "empty_list", id="none of several"),
+        pytest.param({"segment_ids": list(range(1, 52))}, "/segment_ids", "list_too_long", id="too many"),
+        pytest.param({"segment_ids": [1, 0]}, "/segment_ids/1", "out_of_range", id="of no number"),
+    ],
+)
+def test_a_membership_names_one_segment_or_up_to_fifty(named: Json, where: str, code: str):
+    found = parse(of({"type": "segment_membership"} | named)).findings
+    assert [(one.pointer, one.code) for one in found] == [(f"/conditions/0{where}", code)]
+
+
+def test_each_unknown_segment_of_several_is_named_where_it_stands():
+    several = {"type": "segment_membership", "segment_ids": [3, 1, 4]}
+    found = findings(of(several), {1: decode(of(LEAF))})
+    assert [(one.pointer, one.code) for one in found] == [
+        ("/conditions/0/segment_ids/0", "unknown_segment"),
+        ("/conditions/0/segment_ids/2", "unknown_segment"),
+    ]
 
 
 def nested(levels: int) -> list[Any]:

@@ -37,6 +37,11 @@ def both(*conditions: Json) -> Json:
     return {"logic": "AND", "conditions": list(conditions)}
 
 
+def some_of(least: int, *conditions: Json, negate: bool = False) -> Json:
+    group = {"type": "group", "logic": "AT_LEAST", "at_least": least, "conditions": list(conditions)}
+    return group | ({"negate": True} if negate else {})
+
+
 def either(*conditions: Json) -> Json:
     return {"logic": "OR", "conditions": list(conditions)}
 
@@ -164,6 +169,8 @@ POSSIBLE = {
     "months and days": both(trait("in_last", "1mo"), trait("not_in_last", "30d")),
     "in millionths these are equal": both(spent("sum", "gte", 1.0000002), spent("sum", "lte", 1.0000001)),
     "other salts": both(sample(0, 50), sample(50, 100, salt="b")),
+    "at another time of the day": both(count("eq", 0, at={"weekdays": ["mon"]}), count("gte", 1)),
+    "two of three that agree": both(some_of(2, trait("eq", 1), trait("eq", 2), trait("gt", 0))),
     "included and not excluded": both(count("gte", 1)) | {"exclude": both(count("gte", 1), trait("is_set"))},
 }
 
@@ -205,6 +212,17 @@ def test_it_says_which_conditions():
     (found,) = lint(parsed, as_of=AS_OF, timezone="UTC")
 
     assert found.detail == "No user can match: conditions 2 and 3 exclude one another."
+
+
+def test_so_many_of_several_may_be_more_than_ever_hold_or_fewer_than_always_do():
+    values = [trait("eq", value) for value in (1, 2, 3)]
+    assert warnings(both(some_of(2, *values), count("gte", 1))) == {"/conditions/0": "contradiction"}
+    assert warnings(both(some_of(2, *values, negate=True), count("gte", 1))) == {"/conditions/0": "tautology"}
+    anyway = [count("gte", 1), count("eq", 0), trait("is_set")]
+    assert warnings(both(some_of(1, *anyway), count("gte", 1))) == {"/conditions/0": "tautology"}
+    assert warnings(both(some_of(3, *anyway), count("gte", 1))) == {"/conditions/0": "contradiction"}
+    many = [trait("eq", value) for value in range(40)]
+    assert warnings(both(some_of(20, *many), count("gte", 1))) == {}  # too many choices to look through
 
 
 def test_the_tests_of_a_filter_are_looked_at_too():

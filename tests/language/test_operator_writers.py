@@ -17,7 +17,7 @@ from segment_copilot.language.operators import EVERY_TYPE, LENGTHS, OPERATORS, P
 AS_EQ = {"is_true", "is_false"}
 """Planned as `eq`, with the value they say."""
 
-OF_ANY_TYPE = {"is_set", "contains"}
+OF_ANY_TYPE = {"is_set", "is_not_empty", "contains"}
 """What is stored decides, not a type: each is a kind of test by itself."""
 
 VALUES: dict[str, Any] = {"string": "a", "number": 2, "boolean": True, "list": "a"}

@@ -5,10 +5,12 @@ The server plans what stands in an `IN` twice a level, so it is the form that is
 
 from __future__ import annotations
 
+import functools
 import re
+from collections import Counter
 from collections.abc import Sequence
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -50,15 +52,30 @@ def test_the_depth_is_counted():
     )
 
 
+class Measured(NamedTuple):
+    """What is looked at of the text of a query."""
+
+    depth: int
+    length: int
+    reads: int
+
+
+@functools.cache
+def measured(form: str, kind: str, number: int) -> tuple[Measured, ...]:
+    """Every query of *number* conditions; two tests look at them, and to compile five hundred takes a while."""
+    queries = [query.sql for query in compiled(formed(form, many(kind, number)))]
+    return tuple(Measured(depth(sql), len(sql), reads(sql)) for sql in queries)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_any_number_of_conditions_is_planned_in_a_bounded_depth_and_linear_text(kind: str, form: str):
     sizes = dict[int, list[int]]()
     for number in NUMBERS:
-        queries = compiled(formed(form, many(kind, number)))
-        assert max(depth(query.sql) for query in queries) <= LEVELS, number
-        sizes[number] = [len(query.sql) for query in queries]
+        queries = measured(form, kind, number)
+        assert max(query.depth for query in queries) <= LEVELS, number
+        sizes[number] = [query.length for query in queries]
     for fewer, more in ((50, 100), (100, 500)):
         for small, large in zip(sizes[fewer], sizes[more], strict=True):
             assert large <= small * more / fewer * 1.15, (fewer, more)
@@ -71,8 +88,8 @@ def test_every_source_is_read_a_few_times_at_most(kind: str, form: str):
     for number in (10, 24, 100, 500):
         # A trait is read now, changed since, and before; six of them may be read apart.
         told = {"user_property": 3, "sample": 1, "mixed": number + 2 * 6}.get(kind, number)
-        for query in compiled(formed(form, many(kind, number)))[:2]:
-            assert reads(query.sql) <= told + 1, number
+        for query in measured(form, kind, number)[:2]:
+            assert query.reads <= told + 1, number
 
 
 def nested(conditions: Sequence[Json], random: Random) -> Json:
@@ -98,11 +115,26 @@ def in_line(conditions: Sequence[Json]) -> Json:
     return {"logic": "AND", "conditions": inside}
 
 
+def some_of(conditions: Sequence[Json], least: int, *, negate: bool = False) -> Json:
+    return {"type": "group", "logic": "AT_LEAST", "at_least": least, "conditions": [*conditions], "negate": negate}
+
+
+def counted(conditions: Sequence[Json], random: Random) -> Json:
+    """Groups that count their conditions in one another, beside conditions that have to hold."""
+    parts: list[Json] = list(conditions)
+    while len(parts) > 5:
+        taken, parts = parts, list[Json]()
+        while taken:
+            some = [taken.pop() for _ in range(min(len(taken), random.randint(3, 5)))]
+            parts.append(some_of(some, random.randint(1, len(some)), negate=random.random() < 0.3))
+    return {"logic": "AND", "conditions": parts}
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_groups_in_groups_stay_as_shallow(seed: int):
     random = Random(seed)  # noqa: S311  (a test is to be repeatable)
     conditions = [many("mixed", 60)[index] for index in random.sample(range(60), random.randint(8, 60))]
-    for definition in (nested(conditions, random), in_line(conditions)):
+    for definition in (nested(conditions, random), in_line(conditions), counted(conditions, random)):
         assert max(depth(query.sql) for query in compiled(definition)) <= LEVELS
 
 
@@ -183,6 +215,25 @@ async def test_many_conditions_find_whom_each_of_them_means(
                 query = data.compile(definition, weighed.as_of, shape=shape, traits=traits)
                 assert await fetch_members(module_clickhouse, query) == means, (shape, traits, definition)
     assert len(told) > 3, told
+
+
+@pytest.mark.parametrize("kind", [None, "user_property"], ids=["mixed", "traits"])
+async def test_so_many_of_many_conditions_find_whom_so_many_of_them_mean(
+    module_clickhouse: ClickHouse, data: DataSet, kind: str | None
+):
+    weighed, random = Weighed(data, 150, kind), Random(8)  # noqa: S311  (a test is to be repeatable)
+    told = set[int]()
+    for number in (8, 30):
+        some = [weighed.users[index] for index in random.sample(range(150), number)]
+        found = Counter(user for _, users in some for user in users)
+        least = sorted(found.values())[len(found) // 2]
+        means = {user for user, times in found.items() if times >= least}
+        told.add(least)
+        definition = {"logic": "AND", "conditions": [some_of([leaf for leaf, _ in some], least)]}
+        for shape, traits in WAYS[:2]:
+            query = data.compile(definition, weighed.as_of, shape=shape, traits=traits)
+            assert await fetch_members(module_clickhouse, query) == means, (shape, traits, definition)
+    assert len(told) > 1, told
 
 
 async def test_groups_of_many_conditions_find_whom_the_interpreter_finds(module_clickhouse: ClickHouse, data: DataSet):

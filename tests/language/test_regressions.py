@@ -13,7 +13,7 @@ from msgspec import Struct
 from segment_copilot.compiler import compile_definition, render_members
 from segment_copilot.events import Event as StoredEvent
 from segment_copilot.events import write_block
-from segment_copilot.language import parse
+from segment_copilot.language import decode, parse
 from segment_copilot.language.catalog import Catalog
 from segment_copilot.stores.clickhouse import ClickHouse
 from tests.support.language.data_sets import WAYS, Way
@@ -86,8 +86,214 @@ def viewed(value: int, operator: str = "gte", **fields: Any) -> dict[str, Any]:
 
 VIEWS = [event("a"), event("b"), event("b", 1), event("c"), event("c", 1), event("c", 2), event("d", kind="other")]
 
+LAST_OF_WINDOWS = [
+    *(event(user, 1440 * days, x=x) for user, days, x in [("a", 1, 1), ("b", 5, 1), ("b", 6, 2), ("c", 20, 1)]),
+    *(event("d", 1440 * days, x=x) for days, x in [(1, 2), (4, 1)]),
+    event("e", kind="other"),
+]
+"""Views of a, b, c and d, the last of them 1, 5, 20 and 1 days ago, with 1, 1, 1 and 2."""
+
+
+def had(occurrence: str, days: int, **fields: Any) -> dict[str, Any]:
+    """The view had 1."""
+    asked = {"type": "event_property", "event_type": "view", "property": "x", "operator": "eq", "value": 1}
+    return asked | {"occurrence": occurrence, "window_days": days} | fields
+
+
 CASES = [
+    *(
+        Case(f"windows that are read together: {name}", group(logic, *conditions), LAST_OF_WINDOWS, expected)
+        for name, logic, conditions, expected in [
+            ("the last of each", "AND", [had("latest", 10), had("latest", 30)], "ab"),
+            ("the last of either, or none", "OR", [had("latest", 3), had("latest", 10, negate=True)], "acde"),
+            ("the last of neither", "AND", [had("latest", 3, negate=True), had("latest", 30, negate=True)], "de"),
+            ("any of either", "OR", [had("any", 3), had("any", 5)], "abd"),
+            ("any of one, not of the other", "AND", [had("any", 5), had("any", 3, negate=True)], "bd"),
+            ("every one of each", "AND", [had("every", 3), had("every", 30)], "a"),
+            ("the first of each", "AND", [had("first", 5), had("first", 30)], "ad"),
+            (
+                "some in one, none in the other",
+                "AND",
+                [viewed(1, window_days=30), viewed(0, "eq", window_days=3)],
+                "bc",
+            ),
+            ("one in each", "AND", [viewed(1, window_days=3), viewed(1, window_days=10)], "ad"),
+            (
+                "the last within some time, and before",
+                "OR",
+                [
+                    {"type": "recency", "event_type": "view", "operator": "lt", "window_days": 3},
+                    {"type": "recency", "event_type": "view", "operator": "between", "window_days": 10, "value2": 30},
+                ],
+                "acd",
+            ),
+            (
+                "the last of those that pass, of all",
+                "AND",
+                [
+                    viewed(1, window_days=30),
+                    viewed(1, window_days=10, where=[{"property": "x", "operator": "eq", "value": 2}]),
+                ],
+                "bd",
+            ),
+        ]
+    ),
     Case("who did and did not is nobody", group("AND", viewed(1), viewed(1, negate=True)), VIEWS, ""),
+    *(
+        Case(
+            f"{'fewer than' if negate else 'at least'} {least} of four, one of them negated, one twice",
+            group("AT_LEAST", viewed(1), viewed(2), viewed(2), viewed(3, negate=True), negate=negate)
+            | {"at_least": least},
+            VIEWS,
+            "".join(sorted(set("abcd") - set(expected))) if negate else expected,
+        )
+        for least, expected in [(1, "abcd"), (2, "abc"), (3, "bc"), (4, "b")]
+        for negate in (False, True)
+    ),
+    *(
+        Case(
+            f"at {json.dumps(hours)} in Madrid",
+            viewed(1, at={"hours": hours}),
+            [
+                at("a", "2026-06-01T06:59:59.999999Z"),
+                at("b", "2026-06-01T07:00:00Z"),
+                at("c", "2026-06-01T09:59:59.999999Z"),
+                at("d", "2026-06-01T10:00:00Z"),
+            ],
+            expected,
+            timezone="Europe/Madrid",
+        )
+        for hours, expected in [(["09:00", "12:00"], "bc"), (["12:00", "09:00"], "ad"), (["00:00", "12:00"], "abc")]
+    ),
+    *(
+        Case(
+            f"on a weekday of its own local time: {days}",
+            viewed(1, at={"weekdays": days, "hours": ["22:00", "03:00"]}),
+            # a Sunday in Madrid: 23:30, and the hour from 02:00 that occurs twice or not at all
+            [
+                *(at("a", "2026-06-07T21:30:00Z"), at("b", "2026-10-25T00:30:00Z"), at("c", "2026-10-25T01:30:00Z")),
+                # Monday 00:30, Saturday 23:30, and in spring 03:00, an hour after 01:59
+                *(at("d", "2026-06-07T22:30:00Z"), at("e", "2026-06-06T21:30:00Z"), at("f", "2026-03-29T01:00:00Z")),
+            ],
+            expected,
+            timezone="Europe/Madrid",
+            as_of=REPEATED,
+        )
+        for days, expected in [(["sun"], "abc"), (["mon", "sat"], "de")]
+    ),
+    Case(
+        "steps at their times, others in between",
+        {
+            "type": "event_sequence",
+            "events": ["view", {"event_type": "cart", "at": {"hours": ["10:00", "11:30"]}}],
+            "none_between": [{"event_type": "view", "at": {"weekdays": ["tue"]}}],
+        },
+        [
+            event("a", 120),
+            event("a", 60, "cart"),
+            event("b", 120),
+            event("b", 30, "cart"),
+            event("c", 180),
+            event("c", 90),
+            event("c", 60, "cart"),
+        ],
+        "ac",
+    ),
+    *(
+        Case(
+            f"a set of {json.dumps(value)}{' in any case' if fields else ''}",
+            trait("equals_set", value, **fields),
+            [
+                identify("a", p=["x", "y", "x"]),
+                identify("b", p=["y", "x", "z"]),
+                identify("c", p=["X", "y"]),
+                identify("d", p=["x"]),
+                identify("e", p=[]),
+                identify("f", p="x"),
+                identify("g", p=[1, "2"]),
+            ],
+            expected,
+        )
+        for value, fields, expected in [
+            (["y", "x"], {}, "a"),
+            (["y", "x"], {"ignore_case": True}, "ac"),
+            (["x"], {}, "d"),
+            ([2, 1], {}, "g"),
+            ([1], {}, ""),
+        ]
+    ),
+    Case(
+        "what is empty",
+        trait("is_empty"),
+        [
+            identify("a"),
+            identify("b", p=""),
+            identify("c", p=[]),
+            identify("d", p=None),
+            identify("e", p={"x": None}),
+            identify("f", p=" "),
+            identify("g", p=0),
+            identify("h", p=[None]),
+            identify("i", p={"x": ""}),
+            identify("j", p=False),
+            identify("k", p="[]"),
+        ],
+        "abcde",
+    ),
+    *(
+        Case(
+            f"two days, {days}, in Madrid",
+            viewed(1, window={"last": "2d", "days": days}),
+            [
+                at("a", "2026-06-12T21:59:59.999999Z"),
+                at("b", "2026-06-12T22:00:00Z"),
+                at("c", "2026-06-13T22:00:00Z"),
+                at("d", "2026-06-14T21:59:59.999999Z"),
+                at("e", "2026-06-14T22:00:00Z"),
+                at("f", "2026-06-15T12:00:00Z"),
+            ],
+            expected,
+            timezone="Europe/Madrid",
+        )
+        for days, expected in [("complete", "bcd"), ("with_today", "cdef")]
+    ),
+    *(
+        Case(
+            f"an anniversary {operator} {length}",
+            trait(operator, length),
+            [
+                *(identify("a", p="1990-06-15"), identify("b", p="1990-06-14"), identify("c", p="1990-06-13")),
+                *(identify("d", p="1990-06-16"), identify("e", p="2026-06-14"), identify("f", p="2025-06-14")),
+            ],
+            expected,
+        )
+        for operator, length, expected in [
+            ("anniversary_in_last", "0d", "a"),
+            ("anniversary_in_last", "1d", "abf"),
+            ("anniversary_in_last", "1y", "abcdf"),
+            ("anniversary_in_next", "0d", "a"),
+            ("anniversary_in_next", "1d", "ad"),
+        ]
+    ),
+    Case(
+        "29 February comes round on the 28th, in the last days of a common year's February",
+        trait("anniversary_in_last", "1d"),
+        [identify("a", p="2000-02-29"), identify("b", p="2000-02-28"), identify("c", p="2000-03-02")],
+        "ab",
+        as_of=datetime(2027, 3, 1, 12, tzinfo=UTC),
+    ),
+    Case(
+        "a stored datetime with a space",
+        trait("gte", "2026-06-01T10:00:00Z", value_type="datetime"),
+        [
+            identify("a", p="2026-06-01 10:00:00"),
+            identify("b", p="2026-06-01 11:00:00+02:00"),
+            identify("c", p="2026-06-01 10:00:00.5Z"),
+            identify("d", p="2026-06-01  10:00:00"),
+            identify("e", p="x"),
+        ],
+        "ac",
+    ),
     Case("who did or did not is everybody", group("OR", viewed(1), viewed(1, negate=True)), VIEWS, "abcd"),
     *(
         Case(f"{name}: {form}", condition, [*VIEWS, event("d", 5), event("d", 4, "cart")], expected)
@@ -462,3 +668,29 @@ def test_the_stored_form_of_a_dotted_key_is_no_path():
     r"""Else `a%2Eb` would read the key `a.b`, which only `a\.b` names."""
     findings = parse({"logic": "AND", "conditions": [trait("is_set", property="a%2Eb")]}).findings
     assert [(finding.pointer, finding.code) for finding in findings] == [("/conditions/0/property", "bad_path")]
+
+
+@pytest.mark.parametrize(("operator", "expected"), [("in", "bcd"), ("not_in", "a")])
+async def test_of_several_segments_any_is_enough_and_none_is_asked(module_clickhouse: ClickHouse, operator, expected):
+    tenant_id = 10_000 + len(expected)
+    history = [identify("a", p=1), identify("b", p=2), identify("c", p=3), identify("d", p=3), event("d", kind="cart")]
+    bought = {"type": "event_count", "event_type": "cart"}
+    named = {1: trait("eq", 2), 2: trait("eq", 3), 3: bought}
+    references = {number: {"logic": "AND", "conditions": [one]} for number, one in named.items()}
+    definition = {
+        "logic": "AND",
+        "conditions": [{"type": "segment_membership", "segment_ids": [1, 2, 3, 1], "operator": operator}],
+    }
+    await store(module_clickhouse, tenant_id, history)
+    assert members(definition, history, as_of=AS_OF, references=references) == set(expected)
+    plan = compile_definition(
+        parse(definition),
+        catalog=Catalog(),
+        references={number: decode(one) for number, one in references.items()},
+        tenant_id=tenant_id,
+        as_of=AS_OF,
+    ).plan
+    for shape, traits in WAYS:
+        query = render_members(plan, shape=shape, traits=traits)
+        rows = (await module_clickhouse.fetch(query.sql, query.params, purpose="compute")).rows
+        assert {row[1] for row in rows} == set(expected), shape

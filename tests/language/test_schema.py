@@ -74,6 +74,11 @@ INVALID = [
     pytest.param({"logic": "AND", "conditions": [{"type": "event"}]}, id="unknown type"),
     pytest.param({"logic": "AND", "conditions": [{"event_type": "order"}]}, id="no type"),
     pytest.param({"conditions": counted()["conditions"]}, id="no logic"),
+    pytest.param(counted() | {"logic": "AT_LEAST"}, id="how many at the top"),
+    pytest.param(
+        {"logic": "AND", "conditions": [{"type": "group"} | counted() | {"logic": "AT_LEAST", "at_least": 0}]},
+        id="at least none of them",
+    ),
     pytest.param(counted() | {"exclude": counted() | {"timezone": "UTC"}}, id="zone of an exclusion"),
 ]
 

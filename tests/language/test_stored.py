@@ -266,6 +266,7 @@ def test_a_warned_of_test_matches_nobody_when_it_is_made_positive():
         for test in tests:
             warnings = bind(parse({"logic": "AND", "conditions": [test]}), catalog, {}).warnings
             told = [one for one in warnings if one.code in {"value_type_unseen", "unseen_value"}]
+            told = [one for one in told if "/where/" not in one.pointer]  # what a filter refuses may be wanted
             value = test.get("value", [])
             texts = {one for one in (value if isinstance(value, list) else [value]) if isinstance(one, str)}
             is_whole = told and (told[0].code == "value_type_unseen" or len(told) == len(texts))

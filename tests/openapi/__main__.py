@@ -9,13 +9,13 @@ import httpx2
 
 from segment_copilot.activations.addresses import LOOPBACK
 from segment_copilot.api.http.openapi import EXAMPLES_FILE
-from segment_copilot.app import openapi_document
 from segment_copilot.commands.serving import running
 from segment_copilot.embedded import start_engines
 from segment_copilot.resources import open_resources
 from segment_copilot.settings import Settings
 from segment_copilot.stores.migrations import migrate
 from segment_copilot.telemetry.logs import configure_logging
+from tests.openapi.document import document
 from tests.openapi.story import STORY
 from tests.openapi.telling import Answer, examples_of, tell
 from tests.support.engines import data_directory
@@ -40,7 +40,7 @@ async def answers() -> list[Answer]:
         async with running(settings) as (url, _):
             headers = {"Authorization": f"ApiKey {key}"}
             async with httpx2.AsyncClient(base_url=url, headers=headers, timeout=30) as client:
-                return await tell(client, openapi_document())
+                return await tell(client, document())
 
 
 if __name__ == "__main__":

@@ -7,13 +7,13 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from segment_copilot.app import openapi_document
+from tests.openapi.document import document
 from tests.openapi.story import STORY
 from tests.openapi.telling import Answer, examples_of, operations_of, shape, tell
 
 pytestmark = pytest.mark.engines
 
-DOCUMENT = openapi_document()
+DOCUMENT = document()
 OPERATIONS = operations_of(DOCUMENT)
 STEPS = [f"{index:02}-{step.operation}" for index, step in enumerate(STORY)]
 

@@ -17,7 +17,7 @@ import segment_copilot.stores.migrations
 from segment_copilot.errors import Conflict
 from segment_copilot.events.trait_versions import trait_version
 from segment_copilot.stores.clickhouse import ClickHouse, ClickHouseError, open_clickhouse
-from segment_copilot.stores.migrations import migrate, statements
+from segment_copilot.stores.migrations import migrate, planned, statements, status
 from segment_copilot.stores.postgres import Postgres, open_postgres
 
 HOLDERS = "postgres/0007_lease_holders.sql"
@@ -306,3 +306,46 @@ async def test_blocks_that_were_tried_before_the_migration_are_asked_about(empty
     assert await migrate(empty.postgres, empty.clickhouse) == [HOLDERS, *SINCE_HOLDERS]
 
     assert [row["begun"] for row in await empty.postgres.fetch("SELECT begun FROM blocks ORDER BY id")] == [0, 1, 1, 0]
+
+
+async def test_where_each_migration_stands(empty: Empty, source: Path) -> None:
+    before = await status(empty.postgres, source=source)
+    assert [(one.name, one.state, one.applied_at) for one in before] == [
+        ("postgres/0001_first.sql", "pending", None),
+        ("clickhouse/0001_first.sql", "pending", None),
+    ]
+    assert await tables(empty) == (set(), set())  # who only looks leaves nothing behind
+
+    await migrate(empty.postgres, empty.clickhouse, source=source)
+    (source / "postgres" / "0002_second.sql").write_text("SELECT 1")
+    with (source / "clickhouse" / "0001_first.sql").open("a") as file:
+        file.write(" ")
+    await empty.postgres.execute("INSERT INTO schema_migrations VALUES ('clickhouse', '0007_later.sql', '')")
+
+    after = await status(empty.postgres, source=source)
+
+    assert [(one.name, one.state) for one in after] == [
+        ("postgres/0001_first.sql", "applied"),
+        ("postgres/0002_second.sql", "pending"),
+        ("clickhouse/0001_first.sql", "changed"),
+        ("clickhouse/0007_later.sql", "newer"),
+    ]
+    assert [one.applied_at is None for one in after] == [False, True, False, False]
+
+
+async def test_what_would_run_is_told_and_not_run(empty: Empty, source: Path) -> None:
+    plan = await planned(empty.postgres, cluster="main", source=source)
+
+    assert list(plan) == ["postgres/0001_first.sql", "clickhouse/0001_first.sql"]
+    assert plan["postgres/0001_first.sql"] == ["CREATE TABLE one (id int)", "INSERT INTO one VALUES (1)"]
+    assert (
+        plan["clickhouse/0001_first.sql"][0]
+        == "CREATE TABLE IF NOT EXISTS one ON CLUSTER `main` (id UInt8) ENGINE = ReplicatedMergeTree ORDER BY id"
+    )
+    assert await tables(empty) == (set(), set())
+
+    await migrate(empty.postgres, empty.clickhouse, source=source)
+    assert await planned(empty.postgres, source=source) == {}
+    (source / "postgres" / "0001_first.sql").write_text("SELECT 1")
+    with pytest.raises(Conflict, match=r"postgres/0001_first\.sql"):
+        await planned(empty.postgres, source=source)

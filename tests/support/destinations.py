@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Collection
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from segment_copilot.activations.addresses import LOOPBACK, read_networks
 from segment_copilot.activations.connectors import Batch, Config, Connector, Outcome, Recipient
 from segment_copilot.activations.connectors.braze import Braze, BrazeConfig
 from segment_copilot.activations.connectors.klaviyo import Klaviyo, KlaviyoConfig
+from segment_copilot.activations.connectors.webhook import Webhook, WebhookConfig
 from segment_copilot.activations.outgoing import Outgoing
 from tests.support.braze_server import BrazeServer
 from tests.support.klaviyo_server import KlaviyoServer
 from tests.support.service_server import ServiceServer, serving
+from tests.support.webhook_server import PATH, WebhookServer
 
 OUTGOING = Outgoing(read_networks(LOOPBACK))
 SEGMENT = 7
@@ -39,6 +42,11 @@ class Destination(Struct, frozen=True):
     """Returns users that the destination will not take; None where it says nothing of single users."""
     misconfigured: Callable[[str], Config]
     """The config with what is named: a wrong key, a wrong place."""
+    told: Mapping[str, str]
+    """What a person reads of a wrong `key`, of a wrong `place`, and of a key without `rights`: a pattern of each."""
+    required: tuple[str, ...]
+    """The fields that a config must have."""
+    secret_field: str = "api_key"
 
     async def send(self, batch: Batch, *, config: Config | None = None, outgoing: Outgoing = OUTGOING) -> Outcome:
         return await self.connector.send(batch, config or self.config, outgoing)
@@ -84,6 +92,8 @@ async def klaviyo(size: int) -> AsyncGenerator[Destination]:
             size=size,
             spoil=lambda users: tuple(Recipient(user.user_id, {"email": "no email"}) for user in users),
             misconfigured=wrong,
+            told={"key": "API key", "place": "has no list", "rights": "may not do this.*Give it"},
+            required=("list_id", "api_key"),
         )
 
 
@@ -111,6 +121,38 @@ async def braze(*, group: bool) -> AsyncGenerator[Destination]:
             size=60,
             spoil=None if group else spoil,
             misconfigured=wrong,
+            told={"key": "API key", "place": "looks like", "rights": "may not do this.*Give it"},
+            required=("rest_endpoint", "api_key"),
+        )
+
+
+@asynccontextmanager
+async def webhook() -> AsyncGenerator[Destination]:
+    async with serving(WebhookServer()) as server:
+        right = WebhookConfig(url=f"{server.url}{PATH}", secret=server.secret)
+
+        def wrong(what: str) -> Config:
+            if what == "key":
+                return replace(right, secret="whsec_d3Jvbmc5OTg4Nzc2Ng==")
+            return replace(right, url=f"{server.url}/nowhere")
+
+        def spoil(users: Collection[Recipient]) -> tuple[Recipient, ...]:
+            server.refused_ids = {user.user_id for user in users}
+            return tuple(users)
+
+        yield Destination(
+            connector=Webhook(),
+            config=right,
+            secret=server.secret,
+            server=server,
+            members=lambda: set(server.members),
+            state=lambda: server.members,
+            size=60,
+            spoil=spoil,
+            misconfigured=wrong,
+            told={"key": "does not take these credentials", "place": "answered 404", "rights": "these credentials"},
+            required=("url",),
+            secret_field="secret",
         )
 
 
@@ -119,4 +161,5 @@ DESTINATIONS = {
     "klaviyo, many": lambda: klaviyo(40),
     "braze, an attribute": lambda: braze(group=False),
     "braze, a group": lambda: braze(group=True),
+    "webhook": webhook,
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import gc
 import importlib.metadata
 import os
@@ -30,6 +31,10 @@ Source = Literal["dsn", "docker", "embedded"]
 POSTGRES_IMAGE = "postgres:18"
 CLICKHOUSE_IMAGE = "clickhouse/clickhouse-server:26.9"
 SOURCE = pytest.StashKey[Source]()
+PREFIX = "segment-copilot-"
+MEMORY = Path("/dev/shm")  # noqa: S108  (directories in it are made by mkdtemp)
+ROOM = 4 * 2**30
+"""Bytes; the engines of one run write a tenth of it."""
 
 
 class Servers(Struct, frozen=True):
@@ -138,12 +143,29 @@ def run_containers() -> Generator[Servers]:
 @contextlib.contextmanager
 def data_directory() -> Generator[Path]:
     """A temporary directory that `nobody` may pass, who runs PostgreSQL when the tests run as root."""
-    path = Path(tempfile.mkdtemp(prefix="segment-copilot-"))
+    path = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=memory()))
     try:
         path.chmod(0o711)
         yield path
     finally:
         shutil.rmtree(path)
+
+
+@functools.cache
+def memory() -> Path | None:
+    """Where files lie in memory, when programs run from there and it has room: to copy a database costs a tenth there.
+
+    What a killed run left behind is removed first, since it would fill the memory of this machine.
+    """
+    if not MEMORY.is_dir() or not os.access(MEMORY, os.W_OK):
+        return None
+    for left in MEMORY.glob(f"{PREFIX}*-*"):
+        process = left.name.removeprefix(PREFIX).partition("-")[0]
+        if process.isdecimal() and not Path("/proc", process).exists():
+            shutil.rmtree(left, ignore_errors=True)
+    state = os.statvfs(MEMORY)
+    has_room = state.f_bavail * state.f_frsize >= ROOM
+    return MEMORY if has_room and not state.f_flag & os.ST_NOEXEC else None
 
 
 @contextlib.contextmanager

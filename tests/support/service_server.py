@@ -13,13 +13,14 @@ from msgspec import Struct
 
 
 class Request(Struct, frozen=True):
-    """A request as it came; *document* is its body."""
+    """A request as it came; *document* is what its body says."""
 
     method: str
     path: str
     query: Mapping[str, str]
     headers: Mapping[str, str]
     document: Any
+    body: bytes = b""
 
 
 class Answer(Struct, frozen=True):
@@ -59,7 +60,7 @@ class ServiceServer:
         body = await reader.readexactly(int(headers.get("content-length", 0)))
         url = urlsplit(target)
         query = dict(parse_qsl(url.query, keep_blank_values=True))
-        request = Request(method, url.path, query, headers, json.loads(body) if body else None)
+        request = Request(method, url.path, query, headers, json.loads(body) if body else None, body)
         answer = self.always or self.faults.get(len(self.requests))
         self.requests.append(request)
         if answer is None:

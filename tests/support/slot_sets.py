@@ -13,7 +13,7 @@ def written_together(
 ) -> list[CompiledQuery]:
     """Ask every source, and make the members of each plan's run of the sets."""
     sets, statements, kept = SlotSets(plans), list[CompiledQuery](), dict[Asked, Kept]()
-    for slots in sets.sources:
+    for slots in sets.asked:
         set_id = uuid4()
         statements.append(sets.ask(slots, set_id=set_id))
         kept |= {slot: Kept(set_id, place) for place, slot in enumerate(slots)}

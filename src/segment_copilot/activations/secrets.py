@@ -46,6 +46,11 @@ class Secrets:
         return self._newest
 
     @property
+    def ids(self) -> frozenset[str]:
+        """Return the ids of the keys whose sealed texts can be opened."""
+        return frozenset(self._keys)
+
+    @property
     def current(self) -> str | None:
         """Return how every text begins that is sealed with the newest key; None when there is none."""
         return f"{_VERSION}.{self._newest}." if self._newest else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Literal, assert_never
+from typing import Any, Literal, assert_never, cast
 from zoneinfo import ZoneInfo
 
 from msgspec import UNSET, Struct, UnsetType
@@ -304,6 +304,14 @@ class _Counts:
             return [part.pointer]
         if part.condition.logic == "OR":
             return [pointer for inner in part.inside for pointer in self._matching_nobody(inner)]
+        if part.condition.logic == "AT_LEAST":
+            failing = [inner for inner in part.inside if not self._alone[inner.pointer]]
+            too_few = len(part.inside) - len(failing) < (part.condition.at_least or 0)
+            return (
+                [pointer for inner in failing for pointer in self._matching_nobody(inner)]
+                if too_few
+                else [part.pointer]
+            )
         first = next((inner for inner in part.inside if not self._alone[inner.pointer]), None)
         return [part.pointer] if first is None else self._matching_nobody(first)
 
@@ -354,9 +362,9 @@ def _unwrap(pointer: str, group: Definition | Exclusion | Group, node: Node) -> 
     """Return the conditions of a group; where its only one is a group itself, the conditions of that."""
     parts = _parts(pointer, group.conditions, _children(node))
     only = parts[0].condition
-    if len(parts) == 1 and isinstance(only, Group) and not only.negate:
+    if len(parts) == 1 and isinstance(only, Group) and not only.negate and only.logic != "AT_LEAST":
         return _unwrap(parts[0].pointer, only, parts[0].node)
-    return group.logic, parts
+    return cast("Logic", group.logic), parts  # a group that counts its conditions is one stage, not several
 
 
 def _parts(pointer: str, conditions: Sequence[Condition], nodes: Sequence[Node]) -> tuple[_Part, ...]:

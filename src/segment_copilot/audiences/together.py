@@ -216,9 +216,9 @@ class Together:
             yield _Touched(session, causes, counts)
 
     async def _find(self, work: _Work, touched: _Touched | None) -> None:
-        """Find the sets of all slots that are not found yet, source by source, and keep them."""
+        """Find the sets of all slots that are not found yet, together those that may be asked together, and keep them."""
         renewals, questions, carried = list[tuple[list[Asked], set[int]]](), list[list[Asked]](), dict[Asked, Kept]()
-        for slots in work.sets.sources:
+        for slots in work.sets.asked:
             anew, some, causes = list[Asked](), list[Asked](), set[int]()
             for slot in slots:
                 if slot in work.found:
@@ -260,7 +260,7 @@ class Together:
         as_of, lease = work.plans[0].as_of, work.claims[0].lease
         await self._kept.keep(work.tenant, found, as_of=as_of, seen=work.earlier.seen, lease=lease)
         work.found |= found
-        share = len(work.found) / sum(map(len, work.sets.sources))
+        share = len(work.found) / sum(map(len, work.sets.asked))
         ids = [one.id for one in work.claims]
         await note_progress(self._postgres, ids, done=share * WRITTEN * WRITTEN, of=1)
 

@@ -79,6 +79,7 @@ def run_dev(settings: Settings, options: DevOptions) -> int:
             settings,
             database_url=engines.database_url,
             clickhouse_url=engines.clickhouse_url,
+            console=True,
             outgoing_allow=(*LOOPBACK, *settings.outgoing_allow),
             files_directory=settings.files_directory or str(engines.data_dir / "files"),
             secrets_keys=settings.secrets_keys or (secrets_key(engines.data_dir / "secrets-key"),),
@@ -136,6 +137,7 @@ async def _serve(console: Console, settings: Settings, directory: Path, options:
             code = 0 if screen.ended_well else 1
         if not options.once:
             console.print(f"\nTenant [bold]{tenant.slug}[/], API key [bold]{keys.secret}[/].", soft_wrap=True)
+            console.print(f"Look at it: [bold]{url}/console/#key={keys.secret}[/]", soft_wrap=True)
             chat = command_line("ask", "--chat", *data_dir_arguments(options.data_dir))
             if catcher:
                 console.print(f"The demo's activations send to {catcher}, which tells what arrived.", soft_wrap=True)

@@ -20,7 +20,7 @@ from segment_copilot.errors import Unavailable
 from segment_copilot.resources import Resources, open_resources
 from segment_copilot.settings import Settings
 from segment_copilot.stores.clickhouse import ClickHouse
-from segment_copilot.stores.migrations import lacking, migrate
+from segment_copilot.stores.migrations import Standing, lacking, migrate, planned, status
 from segment_copilot.telemetry.logs import configure_logging, log_uncaught
 from segment_copilot.worker import run_worker
 
@@ -216,3 +216,15 @@ async def migrate_stores(settings: Settings) -> list[str]:
     """Migrate both stores, and return the names of the migrations that were applied."""
     async with open_resources(settings) as resources:
         return await migrate(resources.postgres, resources.clickhouse, cluster=settings.clickhouse_cluster)
+
+
+async def migrations_of(settings: Settings) -> list[Standing]:
+    """Return where every migration stands; ClickHouse is not asked."""
+    async with open_resources(settings) as resources:
+        return await status(resources.postgres)
+
+
+async def planned_migrations(settings: Settings) -> dict[str, list[str]]:
+    """Return the statements that `migrate` would run, by migration; nothing is written."""
+    async with open_resources(settings) as resources:
+        return await planned(resources.postgres, cluster=settings.clickhouse_cluster)

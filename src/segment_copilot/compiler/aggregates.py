@@ -6,10 +6,11 @@ Long expressions of a row are `named`; the SELECT that holds the expressions is 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Final, LiteralString, assert_never
 
-from segment_copilot.compiler.fragments import Fragment, bind, group, join, named, sql
+from segment_copilot.compiler.fragments import Fragment, bind, column, group, join, named, sql
 from segment_copilot.compiler.predicates import render_anniversary, render_test, stored_value
 from segment_copilot.compiler.slots import (
     AggregateSlot,
@@ -19,6 +20,7 @@ from segment_copilot.compiler.slots import (
     OccurrenceSlot,
     PeriodsSlot,
     Range,
+    Test,
     TimeSlot,
 )
 from segment_copilot.compiler.tables import INSTANT
@@ -32,6 +34,9 @@ Guard = Fragment | None
 MICROSECONDS: Final = "(toUnixTimestamp64Micro(occurred_at) + 2208988800000001)"
 TIME_AND_ID: Final[LiteralString] = f"concat(reverse(reinterpretAsFixedString(toUInt64({MICROSECONDS}))), event_id)"
 """Orders the events of a user, and the values of a trait: by time, then by the bytes of the id."""
+
+NO_ROW: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""What `max` and `min` make of no rows."""
 
 _LARGEST_EXACT: Final = 9_000_000_000_000  # beyond ±9 × 10^12 a number is missing to sum and avg
 _BITS: Final = 64
@@ -48,8 +53,8 @@ COMPARISONS: Final[dict[NumberOperator, LiteralString]] = {
 }
 
 
-def render_holds(slot: GroupedSlot, guard: Guard) -> Fragment:
-    """Write whether the slot holds for the user."""
+def render_holds(slot: GroupedSlot, guard: Guard, tests: Sequence[Test] = ()) -> Fragment:
+    """Write whether the slot holds for the user; *tests* are those that several slots make of the row that it tests."""
     match slot:
         case CountSlot():
             return render_comparison(_aggregate("count", guard), slot.comparison, "UInt64")
@@ -58,7 +63,7 @@ def render_holds(slot: GroupedSlot, guard: Guard) -> Fragment:
         case AggregateSlot():
             return _metric_holds(slot, guard)
         case OccurrenceSlot():
-            return _occurrence(slot, guard)
+            return _occurrence(slot, guard, tests)
         case PeriodsSlot():
             return render_comparison(_active_periods(slot, guard), slot.comparison, "UInt64")
         case _:
@@ -100,8 +105,8 @@ def _compare(subject: Fragment, comparison: Comparison, write: Callable[[float],
 def _aggregate(function: LiteralString, guard: Guard, *arguments: Fragment) -> Fragment:
     """Write the aggregate over the rows of the guard."""
     if guard is None:
-        return sql("{}({})", function, join(", ", arguments))
-    return sql("{}If({})", function, join(", ", [*arguments, guard]))
+        return column(sql("{}({})", function, join(", ", arguments)))
+    return column(sql("{}If({})", function, join(", ", [*arguments, guard])))
 
 
 def _with_guard(guard: Guard, condition: Fragment) -> Fragment:
@@ -110,10 +115,20 @@ def _with_guard(guard: Guard, condition: Fragment) -> Fragment:
 
 def _any_row(guard: Guard, test: Fragment) -> Fragment:
     """Write the test, where the guard has a row at all."""
-    return test if guard is None else sql("countIf({}) > 0 AND {}", guard, test)
+    return test if guard is None else sql("{} > 0 AND {}", _aggregate("count", guard), test)
 
 
 # Time
+
+
+def render_any_row(guard: Guard) -> Fragment:
+    """Write whether there is a row."""
+    return sql("({} > 0)", _aggregate("count", guard))
+
+
+def render_last_since(since: datetime, guard: Guard) -> Fragment:
+    """Write whether the last row is not before an instant, which is after `NO_ROW`; false without any row."""
+    return sql("({} >= {})", _aggregate("max", guard, sql("occurred_at")), bind(since, INSTANT))
 
 
 def _instant(slot: TimeSlot, guard: Guard) -> Fragment:
@@ -160,16 +175,25 @@ def _active_periods(slot: PeriodsSlot, guard: Guard) -> Fragment:
 # Values of a property
 
 
-def _occurrence(slot: OccurrenceSlot, guard: Guard) -> Fragment:
+def _occurrence(slot: OccurrenceSlot, guard: Guard, tests: Sequence[Test]) -> Fragment:
     test = render_test("payload", slot.test)
     match slot.occurrence:
         case "any":
             return sql("({} > 0)", _aggregate("count", _with_guard(guard, test)))
         case "every":
             failed = _with_guard(guard, sql("NOT {}", test))
-            return sql("({})", _any_row(guard, sql("countIf({}) = 0", failed)))
+            return sql("({})", _any_row(guard, sql("{} = 0", _aggregate("count", failed))))
         case "latest" | "first":
-            return _at_end(slot, test, guard)
+            return _at_end(slot, test, guard) if len(tests) <= 1 else _one_of(tests, slot, guard)
+
+
+def _one_of(tests: Sequence[Test], slot: OccurrenceSlot, guard: Guard) -> Fragment:
+    """Write the slot's test as one of several of the same event, which is found once for all of them: a bit for each."""
+    place = tests.index(slot.test)
+    some = tests[place - place % _BITS :][:_BITS]
+    bits = [sql("if({}, {}, 0)", render_test("payload", test), 1 << bit) for bit, test in enumerate(some)]
+    found = _at_end(slot, sql("toUInt64({})", join(" + ", bits)), guard)
+    return sql("bitTest({}, {})", found, place % _BITS)
 
 
 def _at_end(slot: OccurrenceSlot, expression: Fragment, guard: Guard) -> Fragment:

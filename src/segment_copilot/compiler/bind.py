@@ -8,7 +8,7 @@ a cycle, or an operator that its type does not have is an error; all are found i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Final, TypeVar, cast
+from typing import Final, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -94,7 +94,7 @@ def referenced_segments(conditions: Iterable[Condition]) -> Iterator[int]:
             case Group():
                 yield from referenced_segments(condition.conditions)
             case SegmentMembership():
-                yield condition.segment_id
+                yield from condition.targets
             case _:
                 pass
 
@@ -285,11 +285,9 @@ def _declared(properties: list[Mapping[str, Property]], path: str) -> ValueType 
 def _check_references(
     leaves: tuple[Located, ...], references: Mapping[int, Referenced], own_id: int | None
 ) -> Iterator[Finding]:
-    named = [located for located in leaves if isinstance(located.leaf, SegmentMembership)]
+    named = [named for located in leaves for named in _named_segments(located)]
     reached = set[int]()
-    for located in named:
-        segment_id = cast("SegmentMembership", located.leaf).segment_id
-        pointer = f"{located.pointer}/segment_id"
+    for pointer, segment_id in named:
         if segment_id != own_id and segment_id not in references:
             yield Finding(pointer, "unknown_segment", f"There is no segment {segment_id}.")
             continue
@@ -303,6 +301,17 @@ def _check_references(
     if named and total > MAX_REACHED_LEAVES:
         detail = f"All segments reached hold at most {MAX_REACHED_LEAVES} conditions together; these hold {total}."
         yield Finding("", "too_many_leaves", detail)
+
+
+def _named_segments(located: Located) -> Iterator[tuple[str, int]]:
+    """Yield the segments that a condition names, each where it stands."""
+    leaf = located.leaf
+    if not isinstance(leaf, SegmentMembership):
+        return
+    if leaf.segment_id is not UNSET:
+        yield f"{located.pointer}/segment_id", leaf.segment_id
+    for index, segment_id in enumerate(leaf.segment_ids or ()):
+        yield f"{located.pointer}/segment_ids/{index}", segment_id
 
 
 def _check_path_of(

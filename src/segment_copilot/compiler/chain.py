@@ -8,13 +8,14 @@ another chain beside the first.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, assert_never
+from typing import Final, Literal, assert_never
 
 from msgspec import Struct
 
-from segment_copilot.compiler.fragments import Fragment, join
+from segment_copilot.compiler.fragments import Fragment, join, nested, sql
 from segment_copilot.compiler.slots import (
     AggregateSlot,
+    AtLeastNode,
     CountSlot,
     GroupNode,
     ListedSlot,
@@ -46,6 +47,8 @@ class Part(Struct, frozen=True):
         logic: Joins the parts.
         parts: The lightest first, when all of them have to hold.
         refused: Whose users are left out.
+        least: With AT_LEAST, of how many more *parts* than parts of *against* a user has to be.
+        against: Count against the parts: complements of what does not come about by something that happened.
         weight: How much work it is, by its kind: lighter parts narrow heavier ones.
         levels: How deep `IN` nests in it at the least.
         reads: How many reads it has: a source is read once in every group where it stands.
@@ -53,9 +56,11 @@ class Part(Struct, frozen=True):
 
     node: Node
     source: Source | None
-    logic: Logic = "AND"
+    logic: Logic | Literal["AT_LEAST"] = "AND"
     parts: tuple[Part, ...] = ()
     refused: Part | None = None
+    least: int = 0
+    against: tuple[Part, ...] = ()
     weight: int = 0
     levels: int = 0
     reads: int = 1
@@ -90,6 +95,8 @@ def _part(node: Node, *, traits_together: bool) -> Part:
         slots = slots_of([node])
         of_two = isinstance(slots[0], TraitSlot | ListedSlot)  # tables: the newest value may be in another one
         return Part(node, source, weight=max(map(_weight, slots)), levels=int(of_two))
+    if isinstance(node, AtLeastNode):
+        return _counted(node, traits_together=traits_together)
     assert isinstance(node, GroupNode)  # noqa: S101  # a leaf has one source
     refused, found = list[Node](), list[Part]()
     for group in _by_source(node, traits_together=traits_together):
@@ -109,6 +116,25 @@ def _part(node: Node, *, traits_together: bool) -> Part:
     return Part(node, None, "AND", parts, out, levels=levels, reads=reads)
 
 
+def _counted(node: AtLeastNode, *, traits_together: bool) -> Part:
+    """Count, of each user, the children that hold because something happened, less those that something undid."""
+    positive = [child for child in node.children if is_positive(child)]
+    others = [complement_of(child) for child in node.children if not is_positive(child)]
+    parts, against = (
+        tuple(_part(child, traits_together=traits_together) for child in children) for children in (positive, others)
+    )
+    return Part(
+        node,
+        None,
+        "AT_LEAST",
+        parts,
+        levels=max(part.levels for part in (*parts, *against)),
+        reads=sum(part.reads for part in (*parts, *against)),
+        least=node.least - len(others),
+        against=against,
+    )
+
+
 def _render(part: Part, sources: Sources, narrowed: _Narrowed, most: int) -> _Keys:
     """Write the users of a part that pass *narrowed*, with at most so many levels of `IN` where that can be."""
     if part.source:
@@ -118,6 +144,8 @@ def _render(part: Part, sources: Sources, narrowed: _Narrowed, most: int) -> _Ke
         found = [_render(one, sources, _Narrowed(), most) for one in part.parts]
         rows = filtered(join("\nUNION ALL\n", [one.rows for one in found]), narrowed.conditions)
         return _Keys(rows, max(narrowed.levels, *(one.levels for one in found)))
+    if part.logic == "AT_LEAST":
+        return _render_counted(part, sources, narrowed, most)
     *lighter, driver = _ordered(part.parts, most)
     if part.refused:
         refused = _render(part.refused, sources, _Narrowed(), most - 1)
@@ -132,6 +160,15 @@ def _render(part: Part, sources: Sources, narrowed: _Narrowed, most: int) -> _Ke
         narrowed = _Narrowed((is_in(found_keys.rows),), 1 + found_keys.levels)
     conditions = tuple(condition for chain in (*beside, narrowed) for condition in chain.conditions)
     return _render(driver, sources, _Narrowed(conditions, max(chain.levels for chain in (*beside, narrowed))), most)
+
+
+def _render_counted(part: Part, sources: Sources, narrowed: _Narrowed, most: int) -> _Keys:
+    signed = [*((one, 1) for one in part.parts), *((one, -1) for one in part.against)]
+    found = [(_render(one, sources, _Narrowed(), most), sign) for one, sign in signed]
+    template = "SELECT DISTINCT user_key, toInt16({}) AS counts FROM {}"
+    rows = nested(join("\nUNION ALL\n", [sql(template, sign, nested(one.rows)) for one, sign in found]))
+    enough = sql("SELECT user_key FROM {}\nGROUP BY user_key\nHAVING sum(counts) >= {}", rows, part.least)
+    return _Keys(filtered(enough, narrowed.conditions), max(narrowed.levels, *(one.levels for one, _ in found)))
 
 
 def _ordered(parts: Sequence[Part], most: int) -> Sequence[Part]:

@@ -7,7 +7,7 @@ Text comes from literals alone, which the type checker demands; values stay besi
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache
 from itertools import count
 from string import Formatter
@@ -33,6 +33,10 @@ class NamedExpression(Struct, frozen=True, eq=False):
 
     key: tuple[str, ...]
     expression: Fragment
+
+
+class Column(NamedExpression, frozen=True, eq=False):
+    """An expression that may stand in a subquery of its SELECT, as a column, or else where it is used."""
 
 
 class Fragment(Struct, frozen=True):
@@ -103,12 +107,23 @@ def named(kind: LiteralString, path: tuple[str, ...], expression: Fragment) -> F
     return Fragment(_HOLE, (NamedExpression((kind, *path), expression),))
 
 
+def column(expression: Fragment) -> Fragment:
+    """Return an expression that may be written once, as a column of a subquery, wherever it is used: see `apart`."""
+    values = [hole.key if isinstance(hole, NamedExpression) else (hole.type, hole.value) for hole in expression.holes]
+    return Fragment(_HOLE, (Column((expression.sql, repr(values)), expression),))
+
+
 def join(separator: LiteralString, parts: Iterable[Fragment]) -> Fragment:
     """Return the parts one after the other."""
     parts = list(parts)
     return Fragment(
         separator.join([part.sql for part in parts]), tuple([hole for part in parts for hole in part.holes])
     )
+
+
+def at_least(least: int, tests: Iterable[Fragment]) -> Fragment:
+    """Return whether at least so many of the tests, which are 0 or 1, hold, in parentheses."""
+    return sql("(arraySum([{}]) >= {})", join(", ", tests), least)
 
 
 def group(logic: Literal["AND", "OR"], tests: Iterable[Fragment]) -> Fragment:
@@ -121,8 +136,26 @@ def nested(rows: Fragment, *, margin: int = 0) -> Fragment:
     return sql("(\n{}\n{})", rows.indented(margin + 2), " " * margin)
 
 
+def apart(expressions: Fragment) -> tuple[Fragment, Fragment]:
+    """Return expressions in which every `column` is a name, and the columns themselves, each once, with those names."""
+    columns = dict[tuple[str, ...], Fragment]()
+    for hole in expressions.holes:
+        if isinstance(hole, Column):
+            columns.setdefault(hole.key, hole.expression)
+    names = {key: Fragment(f"column_{index}") for index, key in enumerate(columns)}
+    written = _replaced(expressions, lambda hole: names[hole.key])
+    return written, join(", ", [sql("{} AS {}", columns[key], name) for key, name in names.items()])
+
+
+def _replaced(fragment: Fragment, of_column: Callable[[Column], Fragment]) -> Fragment:
+    parts = [of_column(hole) if isinstance(hole, Column) else Fragment(_HOLE, (hole,)) for hole in fragment.holes]
+    text = _filled(fragment.sql, [part.sql for part in parts])
+    return Fragment(text, tuple(hole for part in parts for hole in part.holes))
+
+
 def with_named(select: Fragment) -> Fragment:
-    """Return a SELECT with the expressions that it names in a WITH before it."""
+    """Return a SELECT with the expressions that it names in a WITH before it; its columns stand where they are used."""
+    select = _replaced(select, lambda hole: hole.expression)
     expressions = dict[tuple[str, ...], Fragment]()
     for hole in select.holes:
         if isinstance(hole, NamedExpression):

@@ -24,6 +24,7 @@ from segment_copilot.compiler.bind import Static
 from segment_copilot.compiler.slots import (
     AggregateSlot,
     Anniversaries,
+    AtLeastNode,
     Comparison,
     CountSlot,
     DateRange,
@@ -31,6 +32,7 @@ from segment_copilot.compiler.slots import (
     GroupNode,
     Kind,
     ListedSlot,
+    LocalTimes,
     Matching,
     MembersSlot,
     Node,
@@ -58,6 +60,7 @@ from segment_copilot.language import (
     EventTime,
     Group,
     Leaf,
+    LocalTime,
     Monetary,
     Recency,
     Sample,
@@ -76,11 +79,14 @@ from segment_copilot.language.lengths import (
     after,
     before,
     date_after,
+    date_before,
     day_start,
     parse_length,
     to_instant,
+    whole_days,
 )
-from segment_copilot.language.nodes import EventTypes, Where
+from segment_copilot.language.local_times import WEEKDAYS, parse_hours
+from segment_copilot.language.nodes import EventCondition, EventTypes
 from segment_copilot.language.operators import DATETIMES, POSITIVE_OF, PropertyOperator
 from segment_copilot.language.paths import parse_path
 from segment_copilot.language.recency import recency_bounds
@@ -99,6 +105,7 @@ _NO_RUN: Final = UUID(int=0)  # a segment without members has none
 MILLIONTHS: Final = 1_000_000
 _WIDEST_SUM: Final = 10**37  # no sum of 128 bits in millionths gets near it
 _WIDEST_AVERAGE: Final = 10**19  # a value is at most 9 × 10^18 millionths; times a count it stays within 256 bits
+_FIRST_DAY: Final = EARLIEST.date()  # what comes round had been before, so that nothing comes round earlier
 _LAST_ANNIVERSARY: Final = date(LATEST.year + 17, 12, 31)  # by then every day of the year has come round once more
 _TWO_LEAP_CYCLES: Final = timedelta(days=366 * 16)  # 1896 to 1904 had eight years without a leap day
 
@@ -152,9 +159,10 @@ class _Planner:
 
     def _condition(self, condition: Condition, pointer: str) -> Node:
         if isinstance(condition, Group):
-            return GroupNode(
-                condition.logic, self._conditions(condition.conditions, pointer), complement=condition.negate
-            )
+            children = self._conditions(condition.conditions, pointer)
+            if condition.logic == "AT_LEAST":
+                return AtLeastNode(condition.at_least or 0, children, condition.negate)
+            return GroupNode(condition.logic, children, complement=condition.negate)
         slot, complement = self._leaf(condition)
         return SlotNode(slot, complement != condition.negate, pointer)
 
@@ -182,19 +190,25 @@ class _Planner:
             case Sample():
                 return _sample(leaf), False
             case SegmentMembership():
-                return self._members(leaf.segment_id), leaf.operator == "not_in"
+                return self._members_of_any(leaf.targets), leaf.operator == "not_in"
             case _:
                 assert_never(leaf)
+
+    def _members_of_any(self, segment_ids: tuple[int, ...]) -> Slot:
+        if len(segment_ids) == 1:
+            return self._members(segment_ids[0])
+        members = tuple(SlotNode(self._members(one), complement=False, pointer="") for one in segment_ids)
+        return MembersSlot(segment_ids, GroupNode("OR", members))
 
     def _members(self, segment_id: int) -> Slot:
         match self.references[segment_id]:
             case Static(run_id):
                 return ListedSlot(segment_id, run_id or _NO_RUN)
             case Definition() as definition:
-                return MembersSlot(segment_id, self.definition(definition, ""))
+                return MembersSlot((segment_id,), self.definition(definition, ""))
 
     def _count(self, leaf: EventCount) -> tuple[Slot, bool]:
-        matching = self._matching(leaf.event_type, leaf.where, leaf.window_days, leaf.window)
+        matching = self._matching(leaf, leaf.window_days, leaf.window)
         comparison, complement = _comparison(leaf.operator, leaf.value, leaf.value2)
         if comparison.holds(0):  # true when nothing happened: ask for those for whom it is false
             return CountSlot(matching, comparison.opposite()), not complement
@@ -203,10 +217,10 @@ class _Planner:
     def _recency(self, leaf: Recency) -> Slot:
         """Plan days since the last match as a range for that match. Never did it: in no range."""
         last = Range(*_kept(*recency_bounds(leaf, self.as_of, self.zone)))
-        return TimeSlot(self._matching(leaf.event_type, leaf.where), "last", (last,))
+        return TimeSlot(self._matching(leaf), "last", (last,))
 
     def _event_time(self, leaf: EventTime) -> tuple[Slot, bool]:
-        matching = self._matching(leaf.event_type, leaf.where)
+        matching = self._matching(leaf)
         test = self._test(as_date_test(leaf))
         if test.kind == "anniversary":
             return TimeSlot(matching, leaf.occurrence, test.values[0]), test.complement
@@ -219,7 +233,7 @@ class _Planner:
         first_days = [period_start(leaf.period, today, ago) for ago in range(leaf.last - 1, -1, -1)]
         # Of the periods that begin before there is any event, the last has events.
         starts = tuple(dict.fromkeys(max(day_start(day, self.zone), EARLIEST) for day in first_days))
-        names, wanted = self._names(leaf.event_type), self._filter(leaf.where)
+        names, wanted = self._names(leaf.event_type), self._filter(leaf)
         matching = Matching(names, wanted, Range(starts[0]))
         comparison, complement = _comparison(leaf.operator, leaf.value, leaf.value2)
         if comparison.holds(0):
@@ -227,7 +241,7 @@ class _Planner:
         return PeriodsSlot(matching, starts, leaf.min_per_period, comparison), complement
 
     def _monetary(self, leaf: Monetary) -> tuple[Slot, bool]:
-        matching = self._matching(leaf.event_type, leaf.where, leaf.window_days, leaf.window)
+        matching = self._matching(leaf, leaf.window_days, leaf.window)
         comparison, complement = _comparison(leaf.operator, leaf.value, leaf.value2)
         if leaf.metric in {"sum", "avg", "median"}:
             widest = _WIDEST_SUM if leaf.metric == "sum" else _WIDEST_AVERAGE
@@ -242,7 +256,7 @@ class _Planner:
         return AggregateSlot(matching, path, leaf.metric, comparison), complement
 
     def _event_property(self, leaf: EventProperty) -> tuple[Slot, bool]:
-        matching = self._matching(leaf.event_type, leaf.where, leaf.window_days, leaf.window)
+        matching = self._matching(leaf, leaf.window_days, leaf.window)
         test = self._test(leaf)
         if leaf.occurrence in {"any", "every"}:  # the complement is per value, and false without an event
             return OccurrenceSlot(matching, test, leaf.occurrence), False
@@ -272,29 +286,36 @@ class _Planner:
 
     def _matching(
         self,
-        event_type: EventTypes,
-        where: Where | UnsetType = UNSET,
+        leaf: EventCondition,
         days: int | UnsetType = UNSET,
         window: Window | UnsetType = UNSET,
     ) -> Matching:
-        return Matching(self._names(event_type), self._filter(where), self._range(days, window))
+        return Matching(self._names(leaf.event_type), self._filter(leaf), self._range(days, window))
 
     def _match(self, match: str | Step | EventMatch, when: Range) -> Matching:
         if isinstance(match, str):
             return Matching(self._names(match), None, when)
-        return Matching(self._names(match.event_type), self._filter(match.where), when)
+        return Matching(self._names(match.event_type), self._filter(match), when)
 
     def _names(self, event_type: EventTypes) -> tuple[str, ...] | None:
         if event_type == "*":
             return None
         return (event_type,) if isinstance(event_type, str) else tuple(event_type)
 
-    def _filter(self, where: Where | UnsetType) -> Filter | None:
-        if where is UNSET:
+    def _filter(self, match: EventCondition | EventMatch | Step) -> Filter | None:
+        at = self._local_times(match.at)
+        if match.where is UNSET:
+            return None if at is None else Filter("AND", (), at)
+        logic, tests = (
+            (match.where.logic, match.where.conditions) if isinstance(match.where, WhereGroup) else ("AND", match.where)
+        )
+        return Filter(logic, tuple(self._where_test(test) for test in tests), at)
+
+    def _local_times(self, at: LocalTime | UnsetType) -> LocalTimes | None:
+        if at is UNSET:
             return None
-        if isinstance(where, WhereGroup):
-            return Filter(where.logic, tuple(self._where_test(test) for test in where.conditions))
-        return Filter("AND", tuple(self._where_test(test) for test in where))
+        days = () if at.weekdays is UNSET else tuple(sorted({WEEKDAYS.index(day) + 1 for day in at.weekdays}))
+        return LocalTimes(self.zone.key, days, None if at.hours is UNSET else parse_hours(at.hours))
 
     def _where_test(self, test: AnyTest) -> Test:
         planned = self._test(test)
@@ -305,6 +326,8 @@ class _Planner:
             return Range(max(self._days_ago(days), EARLIEST))
         if window is UNSET:
             return Range()
+        if window.last is not UNSET and window.days is not UNSET:
+            return self._whole_days(parse_length(window.last), with_today=window.days == "with_today")
         if window.last is not UNSET:
             return Range(max(before(self.as_of, parse_length(window.last), self.zone), EARLIEST))
         if window.between is not UNSET:
@@ -318,6 +341,13 @@ class _Planner:
         earliest, latest = _kept(start, end)
         return Range(None if earliest == EARLIEST else earliest, None if latest == LATEST else latest)
 
+    def _whole_days(self, length: Length, *, with_today: bool) -> Range:
+        """Return so many whole local days: those before today, or the last of them today, as far as it is."""
+        today = self.as_of.astimezone(self.zone).date()
+        first = today - timedelta(days=whole_days(length) - with_today)
+        start = EARLIEST if first < EARLIEST.date() else max(day_start(first, self.zone), EARLIEST)
+        return Range(start) if with_today else Range(*_kept(start, day_start(today, self.zone) - MICROSECOND))
+
     def _days_ago(self, days: int) -> datetime:
         return before(self.as_of, Length(days, "d"), self.zone)
 
@@ -330,10 +360,12 @@ class _Planner:
         type_ = resolve_type(test, None)
         kind: Kind
         match operator:
-            case "is_set":
+            case "is_set" | "is_not_empty":
                 kind, values = "presence", ()
             case "anniversary_in_next":
-                kind, values = "anniversary", (self._anniversaries(values[0]),)
+                kind, values = "anniversary", (self._next_anniversaries(values[0]),)
+            case "anniversary_in_last":
+                kind, values = "anniversary", (self._last_anniversaries(values[0]),)
             case "contains":
                 kind = "containment"
             case "is_true" | "is_false":
@@ -357,15 +389,24 @@ class _Planner:
         spans = SPANS[operator]([self._span(value) for value in values])
         return list(starmap(self._date_range, spans))
 
-    def _anniversaries(self, text: str) -> Anniversaries:
-        """Return the days of the year from today to today plus the length; 29 February is 28 in common years."""
+    def _last_anniversaries(self, text: str) -> Anniversaries:
+        """Return the days of the year from today minus the length to today."""
         today = self.as_of.astimezone(self.zone).date()
-        ahead = after(day_start(today, self.zone), parse_length(text), self.zone)
+        return self._anniversaries(date_before(today, parse_length(text, least=0), earliest=_FIRST_DAY), today)
+
+    def _next_anniversaries(self, text: str) -> Anniversaries:
+        """Return the days of the year from today to today plus the length."""
+        today = self.as_of.astimezone(self.zone).date()
+        ahead = after(day_start(today, self.zone), parse_length(text, least=0), self.zone)
         end = max(today, ahead.astimezone(self.zone).date())
         if ahead > LATEST:  # past the last instant that is kept anniversaries go on
-            end = date_after(today, parse_length(text), latest=_LAST_ANNIVERSARY)
+            end = date_after(today, parse_length(text, least=0), latest=_LAST_ANNIVERSARY)
+        return self._anniversaries(today, end)
+
+    def _anniversaries(self, start: date, end: date) -> Anniversaries:
+        """Return the days of the year from one date to another; 29 February is 28 in common years."""
         last_year = dict[int, int]()
-        day = max(today, end - _TWO_LEAP_CYCLES)  # before that every day of the year has come round since
+        day = max(start, end - _TWO_LEAP_CYCLES)  # before that every day of the year has come round since
         while day <= end:
             last_year[day.month * 100 + day.day] = day.year
             if (day.month, day.day) == (2, 28) and not calendar.isleap(day.year):

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, LiteralString
 from msgspec import Struct
 
 from segment_copilot.compiler.fragments import Fragment, bind, group, join, sql
-from segment_copilot.compiler.slots import Anniversaries, DateRange, Filter, Test
+from segment_copilot.compiler.slots import Anniversaries, DateRange, Filter, LocalTimes, Test
 from segment_copilot.compiler.tables import INSTANT
 from segment_copilot.language.lengths import EARLIEST, LATEST, to_microseconds
 from segment_copilot.language.nodes import PropertyOperator, Scalar
@@ -24,7 +24,7 @@ _NUMBER: Final = "'^-?(0|[1-9][0-9]*)([.][0-9]+)?([eE][+-]?[0-9]+)?$'"
 _DAY: Final = "(19|2[0-2])[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"  # ClickHouse would read month and day 00
 _CLOCK: Final = "([01][0-9]|2[0-3]):[0-5][0-9]"
 _DATE: Final[LiteralString] = f"'^{_DAY}$'"
-_TIMESTAMP: Final[LiteralString] = f"'^{_DAY}T{_CLOCK}:[0-5][0-9]([.][0-9]+)?(Z|[+-]{_CLOCK})?$'"
+_TIMESTAMP: Final[LiteralString] = f"'^{_DAY}[T ]{_CLOCK}:[0-5][0-9]([.][0-9]+)?(Z|[+-]{_CLOCK})?$'"
 _FIRST, _LAST = (
     Fragment(f"toDateTime64('{instant.replace(tzinfo=None).isoformat(' ')}', 6, 'UTC')")
     for instant in (EARLIEST, LATEST)
@@ -89,8 +89,29 @@ def stored_value(column: LiteralString, path: tuple[str, ...]) -> StoredValue:
 
 
 def render_filter(column: LiteralString, wanted: Filter) -> Fragment:
-    """Write the tests of a `where`, as one parenthesised expression."""
-    return group(wanted.logic, [render_test(column, test) for test in wanted.tests])
+    """Write the tests of a `where`, and when it was by the local clock, as one parenthesised expression."""
+    tests = [render_test(column, test) for test in wanted.tests]
+    passed = [group(wanted.logic, tests)] if tests else []
+    if wanted.at is None:
+        return passed[0]
+    return group("AND", [*passed, *_local_times(wanted.at)])
+
+
+def _local_times(wanted: LocalTimes) -> list[Fragment]:
+    """Write whether an event happened on the weekdays, and in the hours, of its own local time."""
+    local, tests = sql("toTimeZone(occurred_at, {})", bind(wanted.zone, "String")), list[Fragment]()
+    if wanted.weekdays:
+        # Not `has`: the server would look in the index for what passes it, and takes the days of UTC for those of the zone.
+        bits = bind(sum(1 << day for day in wanted.weekdays), "UInt8")
+        tests.append(sql("bitTest({}, toDayOfWeek({}))", bits, local))
+    if wanted.minutes is not None:
+        begin, end = wanted.minutes
+        template = (
+            "({minute} >= {begin} AND {minute} < {end})" if begin < end else "({minute} >= {begin} OR {minute} < {end})"
+        )
+        minute = sql("toHour({local}) * 60 + toMinute({local})", local=local)
+        tests.append(sql(template, minute=minute, begin=bind(begin, "UInt16"), end=bind(end, "UInt16")))
+    return tests
 
 
 def render_test(column: LiteralString, test: Test) -> Fragment:
@@ -98,7 +119,7 @@ def render_test(column: LiteralString, test: Test) -> Fragment:
     value = stored_value(column, test.path)
     match test.kind:
         case "presence":
-            positive = value.is_set
+            positive = value.is_set if test.operator == "is_set" else _is_not_empty(value)
         case "containment":
             positive = _containment(value, test)
         case "number":
@@ -191,9 +212,16 @@ def _contains(logic: Literal["AND", "OR"], value: StoredValue, test: Test) -> Fr
     return group(logic, [_has(value, wanted, test) for wanted in test.values])
 
 
+def _equals_set(value: StoredValue, test: Test) -> Fragment:
+    """Write whether each wanted value equals an element, and each element a wanted value."""
+    among = group("OR", [_is_equal(wanted, test) for wanted in test.values])
+    return sql("({} AND arrayAll(element -> {}, {}))", _contains("AND", value, test), among, value.elements)
+
+
 LIST_WRITERS: Final[dict[PropertyOperator, Callable[[StoredValue, Test], Fragment]]] = {
     "contains_any": partial(_contains, "OR"),
     "contains_all": partial(_contains, "AND"),
+    "equals_set": _equals_set,
 }
 
 
@@ -201,12 +229,17 @@ def _has(value: StoredValue, wanted: Scalar, test: Test) -> Fragment:
     """Write whether an element of a list equals *wanted*, as `eq` with its JSON type would say."""
     if isinstance(wanted, bool):
         return sql("has({}, {})", value.elements, bind("true" if wanted else "false", "String"))
+    return sql("arrayExists(element -> {}, {})", _is_equal(wanted, test), value.elements)
+
+
+def _is_equal(wanted: Scalar, test: Test) -> Fragment:
+    """Write whether an element equals *wanted*."""
+    if isinstance(wanted, bool):
+        return sql("element = {}", bind("true" if wanted else "false", "String"))
     if isinstance(wanted, str):
         found, text = _cased(sql("JSONExtractString(element)"), test), _cased(bind(wanted, "String"), test)
-        is_equal = sql("JSONType(element) = 'String' AND {} = {}", found, text)
-    else:
-        is_equal = sql("ifNull({} = {}, 0)", _element_number(), bind(float(wanted), "Float64"))
-    return sql("arrayExists(element -> {}, {})", is_equal, value.elements)
+        return sql("(JSONType(element) = 'String' AND {} = {})", found, text)
+    return sql("ifNull({} = {}, 0)", _element_number(), bind(float(wanted), "Float64"))
 
 
 def _containment(value: StoredValue, test: Test) -> Fragment:
@@ -224,6 +257,12 @@ def _element_number() -> Fragment:
     text = "if(JSONType(element) = 'String', JSONExtractString(element), element)"
     template = "if(match({text}, {pattern}), nullIf(nullIf(toFloat64OrNull({text}), inf), -inf), NULL)"
     return sql(template, text=text, pattern=_NUMBER)
+
+
+def _is_not_empty(value: StoredValue) -> Fragment:
+    """Write whether there is a value that is neither an empty text nor an empty list."""
+    template = "({} AND ifNull({} != '', 1) AND ifNull(toJSONString({}) != '[]', 1))"
+    return sql(template, value.is_set, value.string, value.json)
 
 
 # Dates and instants: the planner made ranges, or days of the year, of every operator
@@ -252,7 +291,7 @@ def _between(subject: Fragment, ends: Iterable[Any], type_: LiteralString) -> Fr
 
 
 def render_anniversary(instant: Fragment, wanted: Anniversaries) -> Fragment:
-    """Write whether the local day and month of *instant* come round in a later year: the only time zone in SQL."""
+    """Write whether the local day and month of *instant* come round in a later year: with `at`, the only time zones in SQL."""
     return _comes_round(sql("toTimeZone({}, {})", instant, bind(wanted.zone, "String")), wanted)
 
 

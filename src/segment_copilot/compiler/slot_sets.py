@@ -1,6 +1,6 @@
-"""Asks slots a source at a time, by short statements, and keeps each as a set of user numbers: audiences are made of the sets.
+"""Asks slots a source or some sequences at a time, by short statements, and keeps each as a set of user numbers: audiences are made of the sets.
 
-    ask      the sets of some slots of one source, of everybody
+    ask      the sets of some slots, of everybody
     renew    the same sets from those of an earlier instant, with the users evaluated anew whom something happened to
     members  the audiences, all at once, as unions, intersections and differences of the sets
 
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Final, LiteralString
+from typing import Final, LiteralString, cast
 from uuid import UUID
 
 from msgspec import Struct
@@ -21,7 +21,18 @@ from msgspec.structs import replace
 from segment_copilot.compiler.fragments import CompiledQuery, Fragment, bind, group, join, nested, query, sql
 from segment_copilot.compiler.moves import EventsIn, Move, matchings_of
 from segment_copilot.compiler.render import INTO_STATES, check_alike, numbers_of
-from segment_copilot.compiler.slots import ListedSlot, Node, Plan, Range, SampleSlot, Slot, SlotNode, TraitSlot
+from segment_copilot.compiler.slots import (
+    AtLeastNode,
+    ListedSlot,
+    Node,
+    Plan,
+    Range,
+    SampleSlot,
+    SequenceSlot,
+    Slot,
+    SlotNode,
+    TraitSlot,
+)
 from segment_copilot.compiler.sources import Source, Sources, by_source
 from segment_copilot.compiler.tables import Tables, in_range, where
 from segment_copilot.compiler.touched import read_move
@@ -61,17 +72,20 @@ INNER JOIN {} AS links USING (person_key)"""
 _TOUCHED: Final = """\
 CREATE TEMPORARY TABLE touched_users ENGINE = Memory AS
 SELECT cause, user_key, number FROM {} AS touched INNER JOIN {} AS numbers USING (user_key)"""
+_SEQUENCES: Final = 8
+"""So many are asked by one statement: each costs little more than to begin a statement does. All their bits are in one word."""
+
 _INTO: Final = "INSERT INTO kept_slots (tenant_id, set_id, place, users)\n"
 _FOUND: Final = "SELECT number, toUInt16(place) AS place FROM (\n{}\n) ARRAY JOIN places AS place"
 _ASK: Final = (
     _INTO
     + """\
-SELECT {tenant}, {set_id}, place, groupBitmapStateIf(number, is_found) FROM (
-  SELECT number, place, true AS is_found FROM {found}
-  UNION ALL
-  SELECT toUInt32(0) AS number, toUInt16(arrayJoin(range({count}))) AS place, false AS is_found
+SELECT {tenant}, {set_id}, toUInt16(place - 1), users FROM (
+  SELECT [
+{sets}
+  ] AS sets FROM {happened}
 )
-GROUP BY place"""
+ARRAY JOIN sets AS users, arrayEnumerate(sets) AS place"""
 )
 # A set that is there no more must not be taken for one that nobody was in.
 _RENEW: Final = (
@@ -103,6 +117,12 @@ ARRAY JOIN audiences AS audience, arrayEnumerate(audiences) AS place
 WHERE bitmapCardinality(audience) > 0"""
 )
 
+# From one set to the next: those in at least one of the sets so far, in at least two, and so on.
+_AT_LEAST: Final = """\
+arrayFold((some, next) -> arrayMap((enough, fewer) -> bitmapOr(enough, bitmapAnd(fewer, next)),
+    some, arrayPushFront(arrayPopBack(some), {everybody})), [{sets}],
+    arrayWithConstant({least}, bitmapAndnot({everybody}, {everybody})))[{least}]"""
+
 
 class Kept(Struct, frozen=True):
     """Says where a set stands: which statement wrote it, and the how manieth of its sets it is."""
@@ -115,7 +135,7 @@ class SlotSets:
     """Writes the statements about the slots of several plans, of one tenant at one instant.
 
     Attributes:
-        sources: The slots, those of one source together, which is how they may be asked.
+        asked: The slots, those together that may be asked together: of one source, or some sequences.
 
     Raises:
         ValueError: The plans are of several tenants or instants.
@@ -128,19 +148,22 @@ class SlotSets:
         self._trees = [normal(plan.root) for plan in plans]
         of_source = by_source(slots_of(self._trees))
         self._source_of: dict[Asked, Source] = {slot: one for one, slots in of_source.items() for slot in slots}
-        self.sources: list[tuple[Asked, ...]] = [(EVERYBODY,), *map(tuple, of_source.values())]
+        alone = [slot for slots in of_source.values() for slot in slots if isinstance(slot, SequenceSlot)]
+        others = [tuple(slots) for slots in of_source.values() if not isinstance(slots[0], SequenceSlot)]
+        self.asked: list[tuple[Asked, ...]] = [(EVERYBODY,), *others, *_parts(alone, _SEQUENCES)]
 
     def ask(self, slots: Sequence[Asked], *, set_id: UUID) -> CompiledQuery:
-        """Ask for slots of one source, of everybody, and write their sets in this order."""
-        tables = self._tables
-        found = self._found(tables, slots, numbers_of(tables.tenant))
-        id_, count = bind(set_id, "UUID"), bind(len(slots), "UInt16")
-        return query(sql(_ASK, tenant=tables.tenant, set_id=id_, found=found, count=count))
+        """Ask for slots that are `asked` together, of everybody, and write their sets in this order."""
+        tables, places = self._tables, _places_of(slots)
+        happened = self._happened(tables, slots, numbers_of(tables.tenant))
+        sets = [sql("groupBitmapStateIf(number, bitTest(bits_{}, {}))", word, bit) for word, bit in places]
+        id_ = bind(set_id, "UUID")
+        return query(sql(_ASK, tenant=tables.tenant, set_id=id_, sets=join(",\n", sets), happened=nested(happened)))
 
     def renew(
         self, slots: Sequence[Asked], *, kept: Sequence[Kept], causes: Sequence[int], set_id: UUID
     ) -> CompiledQuery:
-        """Write the sets of slots of one source from those that were *kept* of each; `touched_users` is there.
+        """Write the sets of slots that are `asked` together from those that were *kept* of each; `touched_users` is there.
 
         Those whom the *causes* name are evaluated anew, and all others are what they were.
         """
@@ -216,23 +239,39 @@ class SlotSets:
         return [persons, query(sql(_TOUCHED, nested(keys), numbers_of(tables.tenant)))]
 
     def _found(self, tables: Tables, slots: Sequence[Asked], numbers: Fragment) -> Fragment:
-        """Write `number, place` of the users of slots of one source: a row for each slot of each user."""
-        places = [divmod(index, WORD) for index in range(len(slots))]
-        asked = [slot for slot in slots if not isinstance(slot, Everybody)]
-        if asked:
-            sources = Sources(tables, self._plan.as_of, traits="current")
-            rows = sources.bits(self._source_of[asked[0]], asked, places)
-        else:
-            rows = sql("SELECT user_key, toUInt64(1) AS bits_0\n{}", tables.users())
+        """Write `number, place` of the users of slots: a row for each slot of each user."""
         set_bits = [
             sql("arrayMap(bit -> bit + {}, bitPositionsToArray(bits_{}))", WORD * word, word)
-            for word in words_of(places)
+            for word in words_of(_places_of(slots))
         ]
-        template = (
-            "SELECT number, arrayConcat({}) AS places\nFROM {} AS happened INNER JOIN {} AS numbers USING (user_key)"
-        )
-        of_users = sql(template, join(", ", set_bits), nested(rows), numbers)
-        return nested(sql(_FOUND, of_users))
+        rows = nested(self._happened(tables, slots, numbers))
+        return nested(sql(_FOUND, sql("SELECT number, arrayConcat({}) AS places FROM {}", join(", ", set_bits), rows)))
+
+    def _happened(self, tables: Tables, slots: Sequence[Asked], numbers: Fragment) -> Fragment:
+        """Write `number, bits_0, …` of the users of slots; of several sources there may be several rows of a user."""
+        places = _places_of(slots)
+        if EVERYBODY in slots:
+            rows = sql("SELECT user_key, toUInt64(1) AS bits_0\n{}", tables.users())
+        else:
+            sources, of_source = Sources(tables, self._plan.as_of, traits="current"), dict[Source, list[int]]()
+            for index, slot in enumerate(slots):
+                of_source.setdefault(self._source_of[slot], []).append(index)
+            reads = [
+                sources.bits(source, [cast("Slot", slots[one]) for one in some], [places[one] for one in some])
+                for source, some in of_source.items()
+            ]
+            rows = join("\nUNION ALL\n", reads)
+        words = join(", ", [sql("bits_{}", word) for word in words_of(places)])
+        template = "SELECT number, {}\nFROM {} AS happened INNER JOIN {} AS numbers USING (user_key)"
+        return sql(template, words, nested(rows), numbers)
+
+
+def _parts(slots: Sequence[Asked], size: int) -> list[tuple[Asked, ...]]:
+    return [tuple(slots[start : start + size]) for start in range(0, len(slots), size)]
+
+
+def _places_of(slots: Sequence[Asked]) -> list[tuple[int, int]]:
+    return [divmod(index, WORD) for index in range(len(slots))]
 
 
 def _moved_in(tables: Tables, names: tuple[str, ...] | None, ranges: Mapping[int, Range]) -> Fragment:
@@ -269,6 +308,9 @@ def _audience(node: Node, set_of: Callable[[Slot], Fragment], everybody: Fragmen
     """Write a normal tree as one set of users, perhaps with some who are not among everybody."""
     if isinstance(node, SlotNode):
         return sql("bitmapAndnot({}, {})", everybody, set_of(node.slot)) if node.complement else set_of(node.slot)
+    if isinstance(node, AtLeastNode):
+        sets = [_audience(child, set_of, everybody) for child in node.children]
+        return sql(_AT_LEAST, sets=join(", ", sets), least=node.least, everybody=everybody)
     inside, outside = list[Fragment](), list[Fragment]()
     for child in node.children:
         if isinstance(child, SlotNode) and child.complement:

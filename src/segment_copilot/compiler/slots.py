@@ -72,11 +72,20 @@ class Test(Struct, frozen=True):
     epoch: int = 0  # of a datetime: microseconds in the unit of a stored number; 0: no number is one
 
 
+class LocalTimes(Struct, frozen=True):
+    """Holds weekdays (1 is Monday; all where none are said) and minutes of the local day, the second out."""
+
+    zone: str
+    weekdays: tuple[int, ...] = ()
+    minutes: tuple[int, int] | None = None
+
+
 class Filter(Struct, frozen=True):
-    """A filter is tests of one event, joined by *logic*."""
+    """A filter is tests of one event, joined by *logic*; none pass everything. It happened at *at*, if that is said."""
 
     logic: Literal["AND", "OR"]
     tests: tuple[Test, ...]
+    at: LocalTimes | None = None
 
 
 class Matching(Struct, frozen=True):
@@ -170,9 +179,9 @@ class ListedSlot(Struct, frozen=True, tag=True):
 
 
 class MembersSlot(Struct, frozen=True, tag=True):
-    """The members of another segment, at the same instant."""
+    """The members of another segment, or of any of several, at the same instant."""
 
-    segment_id: int
+    segment_ids: tuple[int, ...]
     root: Node
 
 
@@ -206,7 +215,15 @@ class GroupNode(Struct, frozen=True, tag=True):
     complement: bool = False
 
 
-Node = SlotNode | GroupNode
+class AtLeastNode(Struct, frozen=True, tag=True):
+    """Holds for the users for whom at least so many of *children* hold, counted as often as they stand there."""
+
+    least: int
+    children: tuple[Node, ...]
+    complement: bool = False
+
+
+Node = SlotNode | GroupNode | AtLeastNode
 
 
 class Plan(Struct, frozen=True):

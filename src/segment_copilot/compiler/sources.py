@@ -14,19 +14,24 @@ import msgspec
 from msgspec import Struct
 
 from segment_copilot.compiler.aggregates import (
+    NO_ROW,
     GroupedSlot,
     Guard,
+    render_any_row,
     render_comparison,
     render_holds,
+    render_last_since,
     render_period,
 )
-from segment_copilot.compiler.fragments import Fragment, bind, group, join, nested, sql, with_named
+from segment_copilot.compiler.fragments import Fragment, apart, at_least, bind, group, join, nested, sql, with_named
 from segment_copilot.compiler.predicates import render_filter, render_test
 from segment_copilot.compiler.sequences import render_sequence
 from segment_copilot.compiler.slots import (
     AggregateSlot,
+    AtLeastNode,
     CountSlot,
     Filter,
+    GroupNode,
     ListedSlot,
     Matching,
     MembersSlot,
@@ -38,6 +43,7 @@ from segment_copilot.compiler.slots import (
     SequenceSlot,
     Slot,
     SlotNode,
+    Test,
     TimeSlot,
     TraitSlot,
 )
@@ -114,6 +120,24 @@ class _Need(Struct, frozen=True):
     slot: GroupedSlot
     matching: Matching
     exists: bool
+
+    @property
+    def since(self) -> datetime | None:
+        """The instant such that only the last row of all matters to the slot, and that only if it is not before it.
+
+        None where there is no such instant. The last row is then one for all slots, whatever their windows.
+        """
+        window, slot = self.matching.range, self.slot
+        is_last = isinstance(slot, TimeSlot | OccurrenceSlot) and slot.occurrence in {"last", "latest"}
+        if not (self.exists or is_last) or window.latest is not None or window.earliest is None:
+            return None
+        return window.earliest if window.earliest > NO_ROW else None
+
+    @property
+    def row(self) -> object:
+        """Say which one row the slot tests, if it tests one; for two slots that test the same row it is equal."""
+        window = self.matching.range if self.since is None else None
+        return isinstance(self.slot, OccurrenceSlot) and (self.slot.occurrence, window, self.matching.filter)
 
 
 def _need(slot: GroupedSlot, as_of: datetime) -> _Need:
@@ -211,8 +235,14 @@ class Sources:
         if not all(need.exists for need in read.needs):
             columns = columns_of_bits(read.holds(), places)
             rows = self._tables.events(source.names, conditions)
-            template = "SELECT {key}, {columns}\n{rows}\nGROUP BY user_key\nHAVING {some}"
-            return with_named(sql(template, key=self._tables.key, columns=columns, rows=rows, some=some))
+            if len(slots) == 1:
+                template = "SELECT {key}, {columns}\n{rows}\nGROUP BY user_key\nHAVING {some}"
+                return with_named(sql(template, key=self._tables.key, columns=columns, rows=rows, some=some))
+            # Many slots share few aggregates; the server would resolve each of them wherever it stands.
+            bits, aggregates = apart(columns)
+            template = "SELECT {key}, {aggregates}\n{rows}\nGROUP BY user_key"
+            of_users = with_named(sql(template, key=self._tables.key, aggregates=aggregates, rows=rows))
+            return sql("SELECT user_key, {} FROM {}\nWHERE {}", bits, nested(of_users), some)
         guards: Sequence[Guard] = read.guards
         if len(slots) == 1:
             conditions, guards = [*conditions, *_any_of(guards)], [None]
@@ -228,14 +258,14 @@ class Sources:
         conditions = in_range(_hull(ranges))
         if len(filters) == 1:
             conditions += passes(needs[0].matching.filter)
-        guards = list[Guard]()
+        of_windows, of_rows = list[list[Fragment]](), list[list[Fragment]]()
         for need in needs:
-            tests = in_range(need.matching.range) if len(ranges) > 1 else []
-            tests += passes(need.matching.filter) if len(filters) > 1 else []
+            of_windows.append(in_range(need.matching.range) if len(ranges) > 1 else [])
+            tests = passes(need.matching.filter) if len(filters) > 1 else []
             if isinstance(need.slot, OccurrenceSlot) and need.exists:
                 tests.append(render_test("payload", need.slot.test))
-            guards.append(join(" AND ", tests) if tests else None)
-        return _Read(needs, guards, conditions)
+            of_rows.append(tests)
+        return _Read(needs, of_windows, of_rows, conditions)
 
     # Traits
 
@@ -273,22 +303,40 @@ class Sources:
 
 
 class _Read(Struct, frozen=True):
-    """Holds one read for several slots: the conditions of its rows, and each slot's guard."""
+    """Holds one read for several slots: the conditions of its rows; and what each slot asks of them, by window and else."""
 
     needs: list[_Need]
-    guards: list[Guard]
+    of_windows: list[list[Fragment]]
+    of_rows: list[list[Fragment]]
     conditions: list[Fragment]
+
+    @property
+    def guards(self) -> list[Guard]:
+        """Each slot's guard."""
+        return [_guard([*window, *rows]) for window, rows in zip(self.of_windows, self.of_rows, strict=True)]
 
     def holds(self) -> list[Fragment]:
         """Write, per slot, whether it holds for the user."""
+        of_one_row = dict[object, dict[Test, None]]()
+        for need in self.needs:
+            if isinstance(need.slot, OccurrenceSlot):
+                of_one_row.setdefault(need.row, {})[need.slot.test] = None
         return [
-            _any_row(guard) if need.exists else render_holds(need.slot, guard)
-            for need, guard in zip(self.needs, self.guards, strict=True)
+            _holds(need, window, rows, list(of_one_row.get(need.row, ())))
+            for need, window, rows in zip(self.needs, self.of_windows, self.of_rows, strict=True)
         ]
 
 
-def _any_row(guard: Guard) -> Fragment:
-    return sql("(count() > 0)") if guard is None else sql("(countIf({}) > 0)", guard)
+def _holds(need: _Need, window: list[Fragment], rows: list[Fragment], tests: Sequence[Test]) -> Fragment:
+    if window and need.since is not None:
+        is_since, guard = render_last_since(need.since, _guard(rows)), _guard(rows)
+        return is_since if need.exists else group("AND", [is_since, render_holds(need.slot, guard, tests)])
+    guard = _guard([*window, *rows])
+    return render_any_row(guard) if need.exists else render_holds(need.slot, guard, tests)
+
+
+def _guard(tests: Sequence[Fragment]) -> Guard:
+    return join(" AND ", tests) if tests else None
 
 
 def passes(wanted: Filter | None) -> list[Fragment]:
@@ -314,14 +362,17 @@ def is_sampled(slot: SampleSlot, share: Fragment) -> Fragment:
 
 def is_any(node: Node) -> bool:
     """Return whether a tree asks for any of some slots, and for no more."""
-    return not node.complement if isinstance(node, SlotNode) else node.logic == "OR" and all(map(is_any, node.children))
+    if isinstance(node, SlotNode):
+        return not node.complement
+    return isinstance(node, GroupNode) and node.logic == "OR" and all(map(is_any, node.children))
 
 
 def written(node: Node, write: Callable[[Slot], Fragment]) -> Fragment:
     """Write a normal tree as one expression."""
     if isinstance(node, SlotNode):
         return sql("(NOT {})", write(node.slot)) if node.complement else write(node.slot)
-    return group(node.logic, [written(child, write) for child in node.children])
+    children = [written(child, write) for child in node.children]
+    return at_least(node.least, children) if isinstance(node, AtLeastNode) else group(node.logic, children)
 
 
 def _hull(ranges: Iterable[Range]) -> Range:

@@ -160,7 +160,8 @@ def _copied_events(slots: Iterable[Slot], always: Sequence[Fragment]) -> list[Co
     is_every_whole = is_every_bare = False
     for slot in slots:
         for matching in matchings_of(slot):
-            is_tested = matching.filter is not None or isinstance(slot, AggregateSlot | OccurrenceSlot)
+            is_tested = bool(matching.filter and matching.filter.tests)
+            is_tested = is_tested or isinstance(slot, AggregateSlot | OccurrenceSlot)
             (whole if is_tested else bare).update(matching.event_types or ())
             is_every_whole |= is_tested and matching.event_types is None
             is_every_bare |= not is_tested and matching.event_types is None

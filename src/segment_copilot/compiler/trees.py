@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import Literal
 
-from segment_copilot.compiler.slots import GroupNode, MembersSlot, Node, Slot, SlotNode
+from segment_copilot.compiler.slots import AtLeastNode, GroupNode, MembersSlot, Node, Slot, SlotNode
 
 Logic = Literal["AND", "OR"]
 _OTHER: dict[Logic, Logic] = {"AND": "OR", "OR": "AND"}
@@ -24,7 +24,16 @@ def normal(node: Node, *, complement: bool = False) -> Node:
         return SlotNode(node.slot, is_complement, node.pointer)
     is_complement = node.complement != complement
     children = [normal(child, complement=is_complement) for child in node.children]
+    if isinstance(node, AtLeastNode):  # too few of them hold: enough of their complements do
+        return _counted(len(children) - node.least + 1 if is_complement else node.least, children)
     return grouped(_OTHER[node.logic] if is_complement else node.logic, children)
+
+
+def _counted(least: int, children: Sequence[Node]) -> Node:
+    """Ask for at least so many of normal trees; all of them, or any, is what a group says."""
+    if least in {1, len(children)}:
+        return grouped("OR" if least == 1 else "AND", children)
+    return AtLeastNode(least, tuple(children))
 
 
 def grouped(logic: Logic, nodes: Iterable[Node]) -> Node:
@@ -46,7 +55,10 @@ def is_true(node: Node, slots: Collection[Slot]) -> bool:
     """Return whether a normal tree is true for a user who is in these slots and in no other."""
     if isinstance(node, SlotNode):
         return (node.slot in slots) != node.complement
-    return (all if node.logic == "AND" else any)(is_true(child, slots) for child in node.children)
+    children = (is_true(child, slots) for child in node.children)
+    if isinstance(node, AtLeastNode):
+        return sum(children) >= node.least
+    return all(children) if node.logic == "AND" else any(children)
 
 
 def is_positive(node: Node) -> bool:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, Literal
 
-from segment_copilot.compiler.fragments import Fragment, group, join, nested, sql
-from segment_copilot.compiler.slots import Node, Slot, SlotNode
+from segment_copilot.compiler.fragments import Fragment, at_least, group, join, nested, sql
+from segment_copilot.compiler.slots import AtLeastNode, Node, Slot, SlotNode
 
 WORD: Final = 64
 """Bits in one."""
@@ -56,6 +56,8 @@ class Words:
         if isinstance(node, SlotNode):
             word, bit = self._places[node.slot]
             return sql("({})", _masked(word, 1 << bit, "=" if node.complement else "!=", 0))
+        if isinstance(node, AtLeastNode):
+            return at_least(node.least, [self.test(child) for child in node.children])
         set_, clear = [0] * self.count, [0] * self.count
         tests = list[Fragment]()
         for child in node.children:

@@ -16,8 +16,8 @@ from segment_copilot.english_next.events import (
     is_countable,
     said,
 )
-from segment_copilot.english_next.meanings import Reading
-from segment_copilot.english_next.names import money_rank
+from segment_copilot.english_next.meanings import Reading, clauses
+from segment_copilot.english_next.names import SECONDS, money_rank
 from segment_copilot.english_next.spans import Mention, Span, reading, union
 from segment_copilot.language import Monetary
 from segment_copilot.language.operators import OPPOSITE_NUMBER
@@ -49,6 +49,7 @@ def _amount(span: Span, mention: Mention, metric: WordAnchor, rule: str) -> Iter
             if (
                 how == "money"
                 and rule == "metric"
+                and metric.kind == "sum"
                 and not one.quantity.currency
                 and mask(one.end, one.end + 2) & mention.mask
             ):
@@ -91,6 +92,8 @@ def _aggregate(
     used = told.used | (told.window.mask if told.window else 0)
     if metric == "sum":
         used |= union(other for other in span.metrics if other.kind == "sum")
+    else:  # "spend more than 80 per order on average"
+        used |= union(other for other in span.money if other.kind == "sum")
     features = {**told.features, f"{rule}:{metric}": 1, f"measured:{how}": 1}
     if amount.currency:
         add(features, "measured:currency")
@@ -129,11 +132,23 @@ def _implied_sum(span: Span, mention: Mention) -> Iterator[Reading]:
     if mention.how in {"property", "visit", "any", "inactive"}:
         return
     for one in span.quantities:
+        if one.end < span.end and span.found.tokens[one.end].stem in SECONDS and not one.quantity.currency:
+            for made in _amount(span, mention, WordAnchor(one.start, one.start, "sum"), "implied_sum_time"):
+                if any(
+                    place.second is not None and place.path in _paths(made)
+                    for place in span.names.numeric(mention.event)
+                ):
+                    of = span.lower(one.end + 1) == "of"
+                    yield structs.replace(made, features={**made.features, "implied_sum_time:of": float(of)})
         if one.quantity.currency and mention.mask:
             behind = one.end <= mention.mask.bit_length() - 1
             yield from _amount(
                 span, mention, WordAnchor(one.start, one.start, "sum"), f"implied_sum_{'of' if behind else 'by'}"
             )
+
+
+def _paths(made: Reading) -> frozenset[str]:
+    return frozenset(one.condition.property for one in clauses(made.tree) if isinstance(one.condition, Monetary))
 
 
 def _distinct(span: Span, mention: Mention) -> Iterator[Reading]:

@@ -13,10 +13,10 @@ from segment_copilot.english.words.stems import stem
 from segment_copilot.english_next import lexicon
 from segment_copilot.english_next.anchors import Anchor, FieldAnchor, QuantityAnchor, ValueAnchor, mask
 from segment_copilot.english_next.meanings import Features
-from segment_copilot.english_next.names import SECONDS, Place, Value, money_rank
+from segment_copilot.english_next.names import SECONDS, Place, Value, money_rank, stems_of
 from segment_copilot.english_next.spans import Mention, Span, longest, union
 from segment_copilot.language.nodes import PropertyTest, Scalar
-from segment_copilot.language.operators import PropertyOperator
+from segment_copilot.language.operators import OPERATORS, PropertyOperator
 
 _SIZES: Final = frozenset(
     [
@@ -142,15 +142,21 @@ def plans(span: Span, mention: Mention, taken: int) -> Iterator[Plan]:
 
 
 def _roles(span: Span, mention: Mention, one: QuantityAnchor) -> Iterator[Plan]:
-    said = one.quantity
-    if may_count(one) and span.lower(one.start - 1) not in _PRICED:
-        yield Plan(one, (), one.mask, _counted(span, mention, one))
-    if said.times:
+    said, many = one.quantity, _tells_how_many(span, mention)
+    if (many and not said.currency) or (may_count(one) and span.lower(one.start - 1) not in _PRICED):
+        yield Plan(one, (), one.mask, {"count:noun": 1} if many else _counted(span, mention, one))
+    if said.times or many:
         return
     for place, scaled, used, how in numeric_places(span, mention.event, one):
         if said.none and not how.startswith("named"):
             continue
         yield Plan(None, (test_of(place.path, scaled.quantity),), one.mask | used, {f"where:{how}": 1})
+
+
+def _tells_how_many(span: Span, mention: Mention) -> bool:
+    """Return whether the events themselves are counted: "number of orders", "order count above 3"."""
+    around = mention.mask << 1 | mention.mask << 2 | mention.mask >> 1 | mention.mask >> 2
+    return any(around >> at & 1 and span.lower(at) in {"number", "count"} for at in range(span.start, span.end))
 
 
 def _counted(span: Span, mention: Mention, one: QuantityAnchor) -> Features:
@@ -191,6 +197,8 @@ def numeric_places(span: Span, event: str, given: QuantityAnchor) -> Iterator[tu
             and place.field.known.is_whole
         ):
             yield place, one, 0, "sample"
+        elif place.scale and not one.quantity.currency and place.scale[0] <= one.quantity.value <= place.scale[1]:
+            yield place, one, 0, "scale"
         elif span.orders and len(span.names.numeric(event)) == 1:
             yield place, one, 0, "only"
         elif money is not None and place.path == money.path and money_rank(place.field) < 10:  # noqa: PLR2004
@@ -218,7 +226,7 @@ def _worth(span: Span, one: QuantityAnchor) -> bool:
 def value_tests(span: Span, event: str, taken: int) -> Tests:
     """Return the tests that values say of the events of a type, each word used once."""
     mine = [
-        (anchor, next(value for value in anchor.values if value.place.event == event))
+        (anchor, _direction(span, anchor, [value for value in anchor.values if value.place.event == event]))
         for anchor in longest(
             anchor for anchor in span.found.values
             if anchor.start >= span.start and anchor.end <= span.end and not anchor.mask & taken
@@ -238,7 +246,7 @@ def value_tests(span: Span, event: str, taken: int) -> Tests:
             and (one.place.event, one.place.path) == (event, value.place.path)
             and not one.mask & taken
         )
-        used |= anchor.mask | (field.mask if field and not field.mask & taken else far)
+        used |= anchor.mask | (field.mask if field else far)
         add(features, "value:named" if field else "value:named_far" if far else "value:bare")
         if any(not other.place.event for other in anchor.values):
             add(features, "value:also_trait")
@@ -249,11 +257,30 @@ def value_tests(span: Span, event: str, taken: int) -> Tests:
     for path, group in groups.items():
         test, joint, by_and = one_of(span, path, group)
         used |= joint
+        turning = [one for one in span.negations if one.kind == "other" and 0 <= group[0][0].start - one.end <= _NEAR]
+        if turning:  # "anything other than shoes"
+            test, by_and = structs.replace(test, operator=OPERATORS[test.operator].opposite or test.operator), False
+            used |= union(turning)
         tests.append(test)
         if by_and:
             add(features, "value:and")
             each = tuple(_single(path, value) for _, value in group)
     return Tests(tuple(tests), used, features, each)
+
+
+_DIRECTIONS: Final[Mapping[str, frozenset[str]]] = {
+    "from": frozenset({"from", "old", "previous", "before", "source", "origin"}),
+    **dict.fromkeys(("to", "into", "onto"), frozenset({"to", "new", "after", "target", "destination"})),
+}
+
+
+def _direction(span: Span, anchor: ValueAnchor, found: Sequence[Value]) -> Value:
+    """Return the value of the field that the word before it tells: "from starter to team" of `from_plan`, `to_plan`."""
+    at = anchor.start - 1
+    while span.lower(at) in {"the", "a", "an", "our"}:
+        at -= 1
+    wanted = _DIRECTIONS.get(span.lower(at), frozenset())
+    return next((value for value in found if wanted & {*stems_of(value.place.path)}), found[0])
 
 
 TEXTS: Final[Mapping[str, PropertyOperator]] = {
@@ -269,7 +296,13 @@ TEXTS: Final[Mapping[str, PropertyOperator]] = {
 
 def text_test(span: Span, field: FieldAnchor) -> tuple[PropertyTest, int, int] | None:
     """Return the test of "path begins with /help", "query contains boots": with the words used, and where the value stands."""
-    for at in range(field.end, min(span.end - 1, field.end + 2)):
+    denied = union(span.negations)
+    for at in range(field.end, min(span.end - 1, field.end + 4)):
+        if any(
+            not denied >> word & 1 and span.lower(word) not in lexicon.words("light")
+            for word in range(field.end + 1, at)
+        ):
+            return None
         operator = TEXTS.get(span.found.tokens[at].stem)
         value = at + 1
         while span.lower(value) in {"with", "in", "the", "by", "an", "a", "word", ":"}:

@@ -5,12 +5,12 @@ A set of token positions is a whole number, one bit for each: sets are united an
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import cached_property
 from typing import Final
 
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from segment_copilot.english.linking.places import country_code, country_of
 from segment_copilot.english.times import phrases, windows
@@ -19,11 +19,11 @@ from segment_copilot.english.words.countries import CODES_THAT_ARE_WORDS
 from segment_copilot.english.words.lexer import Token, read
 from segment_copilot.english.words.lexicon import agent
 from segment_copilot.english.words.stems import stem
-from segment_copilot.english_next import asking, lexicon, when
-from segment_copilot.english_next.apart import apart, near
+from segment_copilot.english_next import asking, lexicon, others, when
 from segment_copilot.english_next.names import Evidence, Names, Place, Value, concept, field_word, roots, same_country
 from segment_copilot.english_next.sentence import Sentence, read_sentence
 from segment_copilot.english_next.shares import Salt, Share, salt, shares
+from segment_copilot.english_next.times_said import times_said
 from segment_copilot.language.catalog import Catalog
 
 _LONGEST: Final = 5  # words of a value
@@ -50,10 +50,11 @@ class Anchor(Struct, frozen=True):
 
 
 class WindowAnchor(Anchor, frozen=True):
-    """When; *bare* where only a length was said."""
+    """When; *bare* where only a length was said, *ahead* where all of it is still to come."""
 
     window: windows.Window
     bare: bool = False
+    ahead: bool = False
 
 
 class QuantityAnchor(Anchor, frozen=True):
@@ -127,6 +128,8 @@ class Anchors(Struct, frozen=True, dict=True):
         if token.kind != "word" or token.lower in lexicon.words("light"):
             return ()
         found = self.names.evidence.get(concept(token.stem), ())
+        if token.stem in lexicon.stems("people"):  # "readers" are those who read, whatever descriptions say of readers
+            found = (*self.names.evidence.get(concept(agent(token.stem, token.lower) or ""), ()), *found)
         for done in () if found else (agent(token.stem, token.lower) or "", *_roots(token.lower)):
             found = found or self.names.evidence.get(concept(done), ())
         return found or tuple(
@@ -168,19 +171,23 @@ def find(text: str, names: Names, as_of: datetime, timezone: str) -> Anchors:
     """Return what *text* mentions of a tenant's names, and when, how much and how it says so."""
     sentence = read_sentence(text, names.vocabulary, names.is_name)
     tokens = sentence.tokens
-    found_windows = tuple(_restated(tokens, tuple(_windows(tokens, as_of, timezone))))
+    found_windows = tuple(WindowAnchor(*one) for one in times_said(tokens, local_date(as_of, timezone)))
     taken = _union(one for one in found_windows if not one.bare)
     segments = tuple(_segments(tokens, names))
     values = tuple(_values(tokens, names))
     metrics = tuple(_phrases(tokens, lexicon.phrases("metrics", "plain")))
+    orders = tuple(_phrases(tokens, lexicon.phrases("orders")))
+    taken |= _union(one for one in orders if tokens[one.end - 1].lower == "one")  # "the latest one" counts nothing
     quantities = tuple(one for one in _quantities(tokens) if not one.mask & taken)
     values += tuple(_bands(quantities, names))
     fields = tuple(_fields(tokens, names))
+    values += tuple(ValueAnchor(at, at + 1, (value,)) for at, value in others.parts(tokens, values, fields))
     spoken = _union(one for one in fields if one.share == 1 and one.end - one.start > 1)
     quantities = tuple(one for one in quantities if one.mask & ~spoken)
     named = _union(one for one in fields if not one.place.event and one.place.numeric and one.share == 1)
     money = tuple(one for one in _phrases(tokens, lexicon.phrases("metrics", "money")) if one.mask & ~named)
     negations = tuple(one for one in _closed(tokens, lexicon.words("negations"), "not") if not _of_several(tokens, one))
+    negations += tuple(WordAnchor(at, end, "other") for at, end in others.others(tokens, values, fields))
     anchored = _union(
         (*values, *segments, *negations, *found_windows, *(one for one in quantities if not one.quantity.bare))
     )
@@ -192,7 +199,7 @@ def find(text: str, names: Names, as_of: datetime, timezone: str) -> Anchors:
         sentence, names, found_windows, quantities, values, fields, segments,
         tuple(_phrases(tokens, lexicon.phrases("joints"))), metrics,
         money,
-        tuple(_phrases(tokens, lexicon.phrases("orders"))),
+        orders,
         negations,
         tuple(_pronouns(tokens)), tuple(shares(tokens)), salt(tokens), tuple(_phrases(tokens, lexicon.phrases("lists"))),
         asking.heads(tokens, _union((*values, *segments)), anchored, is_event), _title(tokens),
@@ -221,80 +228,6 @@ def _union(anchors: Iterable[Anchor]) -> int:
     return united
 
 
-def _windows(tokens: tuple[Token, ...], as_of: datetime, timezone: str) -> Iterator[WindowAnchor]:
-    today = local_date(as_of, timezone)
-    at = 0
-    while at < len(tokens):
-        read_window = apart(tokens, at) or near(tokens, at) or when.window(tokens, at, today)
-        grown = read_window is not None and _is_grown(read_window[0])
-        if read_window is not None and not grown and not _is_old(tokens, at, read_window[1]):
-            yield WindowAnchor(at, read_window[1], read_window[0], bare=_is_measure(read_window[0]))
-            at = read_window[1]
-            continue
-        behind = phrases.length(tokens, at + 1) if tokens[at].lower == "since" else None
-        if behind is not None:  # "since 2 weeks", as is said in many languages
-            yield WindowAnchor(at, behind[1], windows.Window("last", text="since", lead="for", length=behind[0]))
-            at = behind[1]
-            continue
-        bare = phrases.length(tokens, at) if tokens[at].kind == "number" else None
-        if bare is not None and not _is_age(tokens, bare[1]) and not (at and tokens[at - 1].lower == "by"):
-            yield WindowAnchor(at, bare[1], windows.Window("last", text="", length=bare[0]), bare=True)
-            at = bare[1]
-            continue
-        at += 1
-
-
-def _restated(tokens: tuple[Token, ...], said: Sequence[WindowAnchor]) -> Iterator[WindowAnchor]:
-    """Yield the windows; one with a bracket that says it again, as in "last month (30 days)", is one, as long as the bracket says."""
-    taken = -1
-    for at, one in enumerate(said):
-        two = said[at + 1] if at + 1 < len(said) else None
-        closed = next(
-            (end for end in range(one.end, min(one.end + _BRACKET, len(tokens))) if tokens[end].lower == ")"), 0
-        )
-        opened = one.end < len(tokens) and tokens[one.end].lower == "(" and closed
-        inside = {token.lower for token in tokens[one.end + 1 : closed if opened else 0]}
-        if at == taken:
-            continue
-        if two is not None and opened and (two.start, two.end) == (one.end + 1, closed):
-            taken = at + 1
-            length = two.bare and one.window.length is not None
-            window = structs.replace(one.window, length=two.window.length) if length else two.window
-            yield WindowAnchor(one.start, closed + 1, window if length or not two.bare else one.window)
-        elif inside and inside <= _ROLLING:
-            yield WindowAnchor(one.start, closed + 1, one.window)
-        else:
-            yield one
-
-
-_BRACKET: Final = 8  # words
-_ROLLING: Final = frozenset({"a", "rolling", "last", "one", "window", "if", "you", "can", ",", "so", "far"})
-
-
-def _is_grown(said: windows.Window) -> bool:
-    """Return whether a length is rather somebody's age: "over 50 years"."""
-    long = said.length is not None and said.length.unit == "y" and said.length.count >= 14  # noqa: PLR2004
-    return said.kind == "last" and long and not said.rolling and said.operator is not None
-
-
-def _is_measure(said: windows.Window) -> bool:
-    """Return whether a window may be how long something took: "for more than 20 minutes"."""
-    short = said.length is not None and said.length.unit in {"m", "h"}
-    return said.kind == "last" and short and not said.rolling and said.operator is not None
-
-
-def _is_old(tokens: tuple[Token, ...], at: int, end: int) -> bool:
-    """Return whether a length is somebody's age: "over 30 years old", "60 years of age"."""
-    following = tuple(token.lower for token in tokens[end : end + 2])
-    years = any(token.lower in {"year", "years", "yrs", "yr"} for token in tokens[at:end])
-    return years and (following[:1] == ("old",) or following == ("of", "age"))
-
-
-def _is_age(tokens: tuple[Token, ...], at: int) -> bool:
-    """Return whether a length is an age: "30 years old", "60 years of age"."""
-    return at > 0 and tokens[at - 1].lower in {"years", "year", "yrs", "y", "yr"}
-
-
 def _quantities(tokens: tuple[Token, ...]) -> Iterator[QuantityAnchor]:
     end = 0
     for at in range(len(tokens)):
@@ -302,6 +235,7 @@ def _quantities(tokens: tuple[Token, ...]) -> Iterator[QuantityAnchor]:
         if read_quantity is None:
             continue
         quantity, end = read_quantity
+        end = when.past_inclusive(tokens, end) if quantity.operator == "between" else end
         said = tuple(token.lower for token in tokens[at:end] if token.kind not in {"number", "money"})
         yield QuantityAnchor(at, end, quantity, said)
 
@@ -333,8 +267,11 @@ def _values(tokens: tuple[Token, ...], names: Names) -> Iterator[ValueAnchor]:
 
 def _values_of(run: tuple[Token, ...], names: Names) -> list[Value]:
     first, last = run[0], run[-1]
-    if len(run) == 1 and (first.kind in _BARE or (first.kind == "number" and "." in first.text)):
+    branded = first.kind == "name" and first.text.isalpha() and first.lower not in names.texts  # "iPhone"
+    if len(run) == 1 and ((first.kind in _BARE and not branded) or (first.kind == "number" and "." in first.text)):
         return list(names.texts.get(first.lower, ()))
+    if len(run) == 1 and branded:
+        return list(names.values.get((stem(first.lower),), ()))
     if (
         first.kind == "sign"
         or (last.kind == "sign" and last.lower != "+")
@@ -343,10 +280,12 @@ def _values_of(run: tuple[Token, ...], names: Names) -> list[Value]:
         return []
     key = tuple(token.stem for token in run if token.kind != "sign")
     found = list(names.values.get(key, ()))
+    if not found and len(run) == 1 and first.lower.endswith("s"):  # "two P1s"
+        found = list(names.texts.get(first.lower.removesuffix("s"), ()))
     if not found and len(key) > 1:
         found = [one for one in names.values.get(tuple(sorted(key)), ()) if one.how == "turned"]
     if not found and len(key) > 1:
-        found = list(names.meant.get(frozenset(map(_old_concept, key)), ()))
+        found = list(names.meant.get(frozenset(map(concept, key)), ()))
     if len(run) == 1 and not first.text.isupper() and first.lower in CODES_THAT_ARE_WORDS | _WORDS_THAT_ARE_CODES:
         return []
     if country_code(run) is not None:
@@ -358,10 +297,6 @@ def _values_of(run: tuple[Token, ...], names: Names) -> list[Value]:
                 found = [one for one in found if (one.place.event, one.place.path) != (place.event, place.path)]
                 found.append(Value(place, country, "country", tuple(one for one in spellings if one != country)))
     return found
-
-
-def _old_concept(key: str) -> str:
-    return concept(key)
 
 
 def _fields(tokens: tuple[Token, ...], names: Names) -> Iterator[FieldAnchor]:

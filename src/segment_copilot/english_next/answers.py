@@ -26,8 +26,7 @@ def abilities(asked: Understood, context: Context) -> Answer:
 def spoken(asked: Understood, context: Context) -> Answer:
     """Say what the table says."""
     del context
-    refuses = bool(asked.intent.settings.get("refuses"))
-    return say(*asked.intent.say, refuses=refuses)
+    return say(*asked.intent.say, *asked.intent.refuse, refuses=bool(asked.intent.refuse))
 
 
 def acknowledged(asked: Understood, context: Context) -> Answer:

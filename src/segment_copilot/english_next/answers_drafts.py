@@ -46,8 +46,7 @@ def document_of(definition: Definition) -> dict[str, Any]:
 def draft(asked: Request, context: Context) -> Answer:
     """Draft a segment and offer its button. What the draft shows by itself is not said again."""
     drafted = asked.outcome
-    names = {number: one.name for number, one in context.catalog.segments.items()}
-    words = describe(drafted.definition, names)
+    words = describe(drafted.definition, context.segment_names)
     arguments = {
         "name": drafted.name[:_NAME] or words[:_NAME],
         "description": words[:_LINE],

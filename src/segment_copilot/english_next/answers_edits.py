@@ -16,7 +16,6 @@ _SAVE = "Nothing is saved yet: save the draft, or tell me what to change."
 
 def revise(edited: Edited, base: Base | None, text: str, context: Context) -> Answer:
     """Change what is in view by a patch; what only this conversation made is proposed as a whole."""
-    names = {number: one.name for number, one in context.catalog.segments.items()}
     quotes = list(quotes_of(text, edited))
     told = {"reading": quotes} if quotes else {}
     shown = base is not None and base.in_view and REVISE in context.tools
@@ -28,7 +27,7 @@ def revise(edited: Edited, base: Base | None, text: str, context: Context) -> An
             arguments["assumptions"] = list(edited.assumptions[:10])
         drafted = yield Call(REVISE, arguments | told)
     else:
-        words = describe(edited.definition, names)
+        words = describe(edited.definition, context.segment_names)
         arguments = {
             "name": edited.name[:80] or words[:80], "description": words[:500], "definition": dict(edited.document),
             "assumptions": list(edited.assumptions[:10]), "unmapped": [],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from segment_copilot.english.times.dates import MONTHS
 from segment_copilot.english.times.phrases import Length, length, lowers
 from segment_copilot.english.times.windows import Window
 from segment_copilot.english.words.lexer import Token, written
@@ -12,12 +13,16 @@ _MOST: Final = tuple(
     tuple(words.split())
     for words in (
         "at the very most", "no later than", "not later than", "no more than", "not more than", "in less than", "less than",
-        "in under", "under", "in no more than", "in at most", "at most", "inside of", "inside", "up to", "within the", "within",
+        "in under", "under", "in no more than", "in at most", "at most", "in the first", "within the first", "inside of", "inside", "up to", "within the", "within",
         "in the", "in", "max", "maximum", "not exceeding", "during the", "<=", "<", "",
     )
 )  # fmt: skip
 _SAME: Final = tuple(
-    tuple(words.split()) for words in ("in the same", "within the same", "on the same", "during the same", "the same", "same")
+    tuple(words.split())
+    for words in (
+        "in the same", "within the same", "on the same", "during the same", "the same", "same", "in the first", "within the first",
+        "inside the first", "in their first", "within their first", "during their first", "during the first",
+    )
 )  # fmt: skip
 _AT_MOST: Final = tuple(tuple(words.split()) for words in ("at most", "at the most", "or less", "max", "maximum", "at the latest", "or sooner", ""))  # fmt: skip
 _BACK: Final = tuple(
@@ -56,7 +61,7 @@ def apart(tokens: tuple[Token, ...], at: int) -> tuple[Window, int] | None:
     """Return the length at *at* that counts from something said before, and the position behind it."""
     for start in _behind(tokens, at, _SAME):
         read = length(tokens, start) if start > at and _word(tokens, start) != "-" else None
-        if read is not None:
+        if read is not None and _word(tokens, read[1]) not in {"of", "after", "from"}:
             return _said(tokens, at, read[0], read[1])
     for start in _behind(tokens, at, _WHOLE):
         for begin in _behind(tokens, start, _MOST):
@@ -78,6 +83,9 @@ def near(tokens: tuple[Token, ...], at: int) -> tuple[Window, int] | None:
         if read is None or start == at:
             continue
         for end in _behind(tokens, read[1], _AT_MOST):
+            dated = _word(tokens, end + 1) in MONTHS or (tokens[end + 1 : end + 2] and tokens[end + 1].kind == "number")
+            if _word(tokens, end) == "of" and (dated or "first" in lowers(tokens, at, start - at)):
+                continue  # "in the first 10 days of May", "in the month of May"
             by = _word(tokens, end) == "by" and at > 0 and tokens[at - 1].lower == "followed"
             if by or (_word(tokens, end) in _FROM and _word(tokens, end + 1) not in _NOW):
                 return Window("last", text=written(tokens[at:end]), lead="within", length=read[0]), end
@@ -86,10 +94,11 @@ def near(tokens: tuple[Token, ...], at: int) -> tuple[Window, int] | None:
 
 def _pointed(tokens: tuple[Token, ...], at: int, *, bare: bool) -> int | None:
     """Return the position behind words that say from what on: something before, which is said again by no word."""
+    first = "first" in lowers(tokens, max(at - 3, 0), 3)  # "in the first fortnight of this month"
     for end in _behind(tokens, at, _AT_MOST):
         for behind in _behind(tokens, end, _TAILS):
             return behind
-        if _word(tokens, end) in _FROM:
+        if _word(tokens, end) in _FROM and not (first and _word(tokens, end) == "of"):
             for behind in _behind(tokens, end + 1, _BACK):
                 return behind
             said = _word(tokens, end) in {"after", "following"} and (not bare or end > at)

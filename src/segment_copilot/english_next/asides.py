@@ -204,7 +204,9 @@ def _binds(span: Span, kind: str) -> bool:
 def _is_answered(span: Span) -> bool:
     """Return whether people that a sentence speaks of are those that one behind it asks for: "some members …; find these"."""
     behind = any(one.start >= span.end for one in span.found.pronouns)
-    return _speaks_of_people(span) and (behind or (_says_which(span) and bool(_known(span) & _content(span))))
+    traits = any(not value.place.event for one in span.values for value in one.values)
+    known = traits or (_says_which(span) and bool(_known(span) & _content(span)))
+    return _speaks_of_people(span) and (behind or known)
 
 
 def _says_which(span: Span) -> bool:

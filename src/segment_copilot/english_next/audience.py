@@ -88,14 +88,14 @@ def understand(
 
 def candidates(readings: Sequence[Reading], weights: Mapping[str, float], names: Names) -> tuple[Candidate, ...]:
     """Return the definitions of some readings, those of the same members as one, with what is likeliest first."""
-    scores = [one.score for one in readings]
-    top = max([*scores, weights.get(NULL, 0.0)])
-    masses = [math.exp(score - top) for score in scores]
-    total = sum(masses) + math.exp(weights.get(NULL, 0.0) - top)
+    whole = [(one, write(one, names)) for one in readings if one.fragment is None and one.window is None]
+    nothing = weights.get(NULL, 0.0)
+    top = max([*(one.score for one, _ in whole), nothing])
+    masses = [math.exp(one.score - top) for one, _ in whole]
+    total = sum(masses) + math.exp(nothing - top)
     made: dict[Form, Candidate] = {}
-    for one, mass in zip(readings, masses, strict=True):
-        written = write(one, names)
-        if written is None:
+    for (one, written), mass in zip(whole, masses, strict=True):
+        if written is None:  # chat, which is a likelihood of its own
             continue
         mark = members(written.definition)
         left = left_of(one)

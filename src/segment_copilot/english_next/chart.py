@@ -12,6 +12,7 @@ from segment_copilot.english_next import (
     asides,
     asking,
     event_rules,
+    in_between,
     joins,
     labels,
     lexicon,
@@ -35,6 +36,7 @@ _STEPS: Final = 1_200  # readings made for one sentence, of clauses and of what 
 _PAIRS: Final = 8
 _ORDER: Final = (
     "except",
+    "between",
     "within_of",
     "then",
     "after",
@@ -123,8 +125,10 @@ def _cuts(found: Anchors) -> Iterator[tuple[WordAnchor, WindowAnchor | None]]:
         joint.start: joint
         for joint in longest(found.joints)
         if not joint.mask & whole
+        and not any(joint.mask & one.mask for one in found.negations if one.kind == "other")
         and not (joint.kind == "colon" and _tells_number(found, joint.end))
         and not _is_asked_to(found, joint)
+        and not (joint.kind == "between" and not _names_two(found, joint.end))
         and not _is_of_order(found, joint)
         and not (
             joint.start and found.tokens[joint.start].lower == "with" and found.tokens[joint.start - 1].stem in TEXTS
@@ -140,7 +144,7 @@ def _cuts(found: Anchors) -> Iterator[tuple[WordAnchor, WindowAnchor | None]]:
         elif at in joints and _is_behind(found, joints[at], joints):
             at = joints[at].end
         elif at in joints and not inner >> at & 1:
-            joint = joints[at]
+            joint = _of_time(found, joints[at])
             yield (WordAnchor(joint.start, joint.end, "except") if _is_turned(found, at) else joint), None
             at = joint.end
         else:
@@ -154,10 +158,36 @@ def _is_turned(found: Anchors, at: int) -> bool:
     return found.tokens[at].lower == "(" and at > 0 and found.tokens[at - 1].lower == "not"
 
 
+def _of_time(found: Anchors, joint: WordAnchor) -> WordAnchor:
+    """Return "and not" as "and" where "not" is of what follows: "and not since", "and not in May"."""
+    said = " ".join(token.lower for token in found.tokens[joint.start : joint.end])
+    if said != "and not":
+        return joint
+    end = next((one.start for one in found.joints if one.start >= joint.end and one.kind in _PARTS), len(found.tokens))
+    later = any(token.lower in _SINCE for token in found.tokens[joint.end : end])
+    timed = later or any(one.start == joint.end for one in found.windows)
+    return WordAnchor(joint.start, joint.start + 1, "and") if timed else joint
+
+
+_PARTS: Final = frozenset({"and", "or", "but", "comma", "stop"})
+_SINCE: Final = frozenset({"since", "yet", "afterwards", "thereafter"})
+
+
 def _is_asked_to(found: Anchors, joint: WordAnchor) -> bool:
     """Return whether "leave" is what somebody asked to do, and takes nobody out."""
     first, before = found.tokens[joint.start].lower, found.tokens[joint.start - 1].lower if joint.start else ""
     return joint.kind == "except" and first == "leave" and before in {"to", "for"}
+
+
+def _names_two(found: Anchors, at: int) -> bool:
+    """Return whether "between" names the two things that something lies between."""
+    end = next((place for place in range(at, len(found.tokens)) if found.tokens[place].lower in {"and", ",", "."}), at)
+    said = {token.lower for token in found.tokens[at:end]}
+    return (
+        at < end < len(found.tokens)
+        and found.tokens[end].lower == "and"
+        and not said & {"them", "two", "both", "those", "these"}
+    )
 
 
 def _is_of_order(found: Anchors, joint: WordAnchor) -> bool:
@@ -174,6 +204,9 @@ def _is_behind(found: Anchors, joint: WordAnchor, joints: Mapping[int, WordAncho
     """Return whether a word of order belongs to what stands before it: "and ordered afterwards, from Spain"."""
     ends = joint.end >= len(found.tokens) or joint.end in joints
     begins = joint.start == 0 or any(one.end == joint.start for one in joints.values())
+    yes = joint.kind == "before" and joint.end < len(found.tokens) and found.tokens[joint.end].lower in {"yes", "too"}
+    if joint.kind == "before" and (yes or (ends and not begins)):
+        return True
     return joint.kind in {"then", "after"} and ends and not begins and found.tokens[joint.start].lower not in _OPENS
 
 
@@ -240,7 +273,7 @@ def _beside(found: Anchors, held: int) -> Iterator[int]:
             yield one.end
     yield from _edges(found)
     numbers = (one for one in found.quantities if one.quantity.none or held >> max(one.start - 1, 0) & 1)
-    for one in (*found.negations, *numbers):
+    for one in (*(one for one in found.negations if one.kind != "other"), *numbers):
         if one.start:
             yield one.start
     yield from (at for at in heads if at < len(found.tokens))
@@ -346,7 +379,14 @@ class Chart:
         if not lefts or not rights:
             return
         between = structs.replace(self.units[middle].between, front=self.units[0].between.main if not start else "")
-        for rule in (*joins.RULES, *pointing.RULES, *ordering.RULES, *occurrences.JOINS, *lists.RULES):
+        for rule in (
+            *joins.RULES,
+            *pointing.RULES,
+            *ordering.RULES,
+            *in_between.RULES,
+            *occurrences.JOINS,
+            *lists.RULES,
+        ):
             if rule.joints and between.main not in rule.joints:
                 continue
             for at, one in enumerate(lefts):
@@ -362,7 +402,14 @@ class Chart:
 def _leaves_of(span: Span) -> Iterator[Reading]:
     for rule in trait_rules.RULES:
         yield from rule.make(span)
-    for leaf in (asides.greeted, lists.meant, ordering.in_order, occurrences.one_of_them, occurrences.nothing_else):
+    for leaf in (
+        asides.greeted,
+        lists.meant,
+        ordering.in_order,
+        occurrences.one_of_them,
+        occurrences.nothing_else,
+        pointing.earlier,
+    ):
         yield from leaf(span)
     for mention in span.mentions:
         for rule in (*event_rules.RULES, *amount_rules.RULES, *occurrences.RULES):

@@ -16,17 +16,22 @@ from segment_copilot.english.times import dates
 from segment_copilot.english.words.languages import said_in_english_only
 from segment_copilot.english.words.lexer import Token, depth, read
 from segment_copilot.english.words.lexicon import stems
+from segment_copilot.english_next import lexicon
 from segment_copilot.english_next.answers_drafts import document_of, short
 from segment_copilot.english_next.answers_quotes import quotes_of
-from segment_copilot.english_next.edits import Edited
+from segment_copilot.english_next.edits import Edited, added
 from segment_copilot.english_next.intents import Slots, Understood, asked, content, known_words, phrases_of, words_of
-from segment_copilot.english_next.outcomes import Asked, Drafted, Outcome, Refused
+from segment_copilot.english_next.outcomes import Asked, Choice, Drafted, Outcome, Refused
 from segment_copilot.english_next.plan import Base, Context
 from segment_copilot.english_next.questions import Question, user_in
 from segment_copilot.english_next.questions_names import Unfit, event_in, field_in, other_value
 from segment_copilot.english_next.questions_open import answered, ask_about
 from segment_copilot.english_next.sentence import read_sentence
+from segment_copilot.errors import InvalidDefinition
+from segment_copilot.language import decode, meaning
 from segment_copilot.language.decode import MAX_DEPTH
+from segment_copilot.language.describe import describe
+from segment_copilot.language.edits import difference
 
 LONGEST: Final = 2_000
 """Characters of a message that is read."""
@@ -43,43 +48,6 @@ _ORDINALS: Final = {
     "first": 1, "second": 2, "third": 3, "fourth": 4, "1st": 1, "2nd": 2, "3rd": 3, "4th": 4, "one": 1, "two": 2, "three": 3, "four": 4,
     "a": 1, "b": 2, "c": 3, "d": 4, "1": 1, "2": 2, "3": 3, "4": 4, "last": -1, "former": 1, "latter": -1,
 }  # fmt: skip
-_AROUND: Final = frozenset(
-    [
-        "the",
-        "option",
-        "number",
-        "one",
-        "please",
-        "i",
-        "mean",
-        "meant",
-        "take",
-        "use",
-        "go",
-        "with",
-        "answer",
-        "is",
-        "it",
-        "yes",
-        "ok",
-        "okay",
-        "let",
-        "us",
-        "choose",
-        "pick",
-        ".",
-        ",",
-        "!",
-        "#",
-        ":",
-        ")",
-        "(",
-        "that",
-        "would",
-        "be",
-        "want",
-    ]
-)
 _FORMS: Final = stems(
     "table chart graph plot list bar bars number text card picture diagram line csv again please same"
 )
@@ -114,34 +82,42 @@ class Said(Struct, frozen=True):
 
 
 def dialogue(said: Sequence[str], context: Context, reads: Reads) -> Said:
-    """Return the last message as it was understood after those before it."""
+    """Return the last message as it was understood after those before it.
+
+    What is in view is what the server holds now, whatever messages made of it: each is read over it, and what one of them
+    made stays on the table only where nothing is in view.
+    """
     texts = said[-_REMEMBERED:]
-    shown = _made_here(texts[:-1], context, reads)
-    if shown is not None:
-        return _next(Said(base=shown), texts[-1], context, reads)
-    now = Said(base=context.base)
-    for text in texts:
-        now = _next(now, text, context, reads)
+    base, rest = _made_here(texts, context, reads)
+    now = Said(base=base)
+    for text in rest:
+        now = _next(now if base is None else structs.replace(now, base=base), text, context, reads)
     return now
 
 
-def _made_here(texts: Sequence[str], context: Context, reads: Reads) -> Base | None:
-    """Return what is in view where this conversation made it, with what it was before; None where it came from elsewhere."""
-    if context.base is None:
-        return None
+def _made_here(texts: Sequence[str], context: Context, reads: Reads) -> tuple[Base | None, Sequence[str]]:
+    """Return what is in view, with what it was before where this conversation made it, and the messages since."""
+    base, since = context.base, 0
     now = Said()
-    alone = structs.replace(context, base=None)
-    for text in texts:
-        now = _next(now, text, alone, reads)
-        if now.base is not None and now.base.definition == context.base.definition:
-            return structs.replace(context.base, earlier=now.base.earlier, named=now.base.named)
-    return None
+    for at, text in enumerate(texts[:-1] if base is not None else ()):
+        before, now = now.base, _next(now, text, structs.replace(context, base=None), reads)
+        if base is not None and now.base is not None and now.base is not before and _same(now.base, base):
+            base, since = structs.replace(base, earlier=now.base.earlier, named=now.base.named), at + 1
+    return base, texts[since:]
+
+
+def _same(one: Base, other: Base) -> bool:
+    """Return whether two drafts say the same, however they are spelled."""
+    try:
+        return meaning(decode(one.definition)) == meaning(decode(other.definition))
+    except InvalidDefinition:
+        return False
 
 
 def _next(before: Said, text: str, context: Context, reads: Reads) -> Said:
     if len(text) > LONGEST:
         return Said(text, aside=(too_long(text),), base=before.base)
-    found = _settled(before, text, reads)
+    found = _settled(before, text, reads) or _of_each_answer(before, text, context, reads)
     if found is None:
         try:
             with limited(STEPS):
@@ -181,16 +157,24 @@ def _read(before: Said, text: str, context: Context, reads: Reads) -> Said:
     if depth(read(text)) > MAX_DEPTH:
         raise TooInvolved
     if len(read(text)) <= _LONG and (gate := asked(_plain(text, context), only=_GATE)) is not None:
-        return Said(text, question=gate)
+        orders = gate.intent.name == "order" and before.base is not None and reads.edit is not None
+        edit = reads.edit(text, before.base) if orders and before.base and reads.edit else None  # "remove the window"
+        return Said(text, edit=edit) if isinstance(edit, Drafted) else Said(text, question=gate)
     if (counted := _COUNTED.match(text)) is not None and not content(_without(counted[2])):
         return _audience(counted[1], reads, counts=True)
     understood = _question(before, text, context)
-    said = understood is not None and understood.intent.answer in {"say", "acknowledged"}  # thanks change no draft
-    edit = reads.edit(text, before.base) if before.base is not None and reads.edit is not None and not said else None
+    edit = (
+        reads.edit(text, before.base)
+        if before.base is not None and reads.edit is not None and not _is_told(understood)
+        else None
+    )
     if isinstance(edit, Drafted | Asked):
         return Said(text, edit=edit)
     if understood is not None and understood.intent.answer == "count":
         return _audience(understood.slots.text, reads, counts=True)
+    if understood is not None and understood.intent.refuse and not _begins_a_question(text):
+        people = _audience(text, reads)  # "average visit longer than 80 minutes" asks for people
+        understood = None if isinstance(people.outcome, Drafted | Asked) else understood
     if understood is not None:
         return Said(text, question=understood)
     if edit is not None:
@@ -199,8 +183,21 @@ def _read(before: Said, text: str, context: Context, reads: Reads) -> Said:
         return Said(text, outcome=Refused(""))
     kept, orders = without_orders(text)
     found = _audience(kept, reads)
+    if before.base is not None and isinstance(found.outcome, Drafted) and _is_part(kept):
+        return Said(text, edit=_more_or_anew(before.base, found.outcome, context))
     quotes = tuple(quote for quote in found.quotes if quote["text"] in text)  # an order may have stood inside of one
     return structs.replace(found, orders=orders, quotes=quotes)
+
+
+def _is_told(understood: Understood | None) -> bool:
+    """Return whether a message only wants to be told something, or thanks: it changes no draft."""
+    row = understood.intent if understood is not None else None
+    return row is not None and row.answer in {"say", "acknowledged"} and not row.refuse
+
+
+def _begins_a_question(text: str) -> bool:
+    first = next((token.lower for token in read(text) if token.kind != "sign"), "")
+    return text.rstrip().endswith("?") or first in phrases_of("begins_a_question")
 
 
 _NO_AUDIENCE: Final = frozenset({"where", "why", "when", "how"})
@@ -290,6 +287,37 @@ def _names_people(text: str) -> bool:
     return any(words_of("people").has(token) for token in read(text))
 
 
+def _of_each_answer(before: Said, text: str, context: Context, reads: Reads) -> Said | None:
+    """Return what a change makes of each answer to the question before, where the message gives none of them."""
+    asked = before.edit if isinstance(before.edit, Asked) else before.outcome
+    if not isinstance(asked, Asked) or reads.edit is None or _names_people(text):
+        return None
+    made: dict[str, Edited] = {}
+    for one in asked.options:
+        document = one.draft.document if isinstance(one.draft, Edited) else document_of(one.draft.definition)
+        changed = reads.edit(text, Base(document, assumptions=one.draft.assumptions))
+        if not isinstance(changed, Edited):
+            return None
+        patch = difference(before.base.definition, changed.document) if before.base is not None else ()
+        made.setdefault(meaning(changed.definition), structs.replace(changed, patch=patch))
+    options = [Choice(describe(one.definition, context.segment_names), one) for one in made.values()]
+    one, *more = options
+    return Said(text, edit=Asked(asked.question, tuple(options)) if more else one.draft)
+
+
+def _is_part(text: str) -> bool:
+    """Return whether a message names nobody and asks for no segment: over a draft it may be one condition more."""
+    first = next((token.lower for token in read(text) if token.kind != "sign"), "")
+    return not _names_people(text) and first not in lexicon.words("commands")
+
+
+def _more_or_anew(base: Base, found: Drafted, context: Context) -> Asked:
+    """Ask whether a condition is meant besides the draft on the table, or in its place."""
+    both: tuple[Drafted, ...] = (added(base, found, context.catalog), found)
+    options = tuple(Choice(describe(one.definition, context.segment_names), one) for one in both)
+    return Asked("Is that one condition more, or a new audience?", options)
+
+
 def _in_own_words(before: Said, text: str, reads: Reads) -> Drafted | None:
     """Return the request with the answer in the place of the words that it is about, else at its end."""
     refused = reads.audience(before.text)
@@ -311,7 +339,9 @@ def picked(text: str, labels: Sequence[str]) -> int | None:
             return at
     tokens = read(text)
     words = [token.lower for token in tokens]
-    told = [one for one in words if one not in _AROUND] or [one for one in words if one == "one"][:1]
+    told = [one for one in words if one.isalnum() and one not in phrases_of("answer_around")] or [
+        one for one in words if one == "one"
+    ][:1]
     if len(told) == 1 and told[0] in _ORDINALS and labels and (place := _ORDINALS[told[0]]) <= len(labels):
         return place - 1 if place > 0 else len(labels) - 1
     if any(token.kind in {"number", "money"} for token in tokens):

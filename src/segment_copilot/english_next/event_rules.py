@@ -7,11 +7,9 @@ from typing import Any, Final, cast
 
 from msgspec import UNSET, structs
 
-from segment_copilot.english.times.date_tests import date_tests
 from segment_copilot.english.times.phrases import Quantity
 from segment_copilot.english.words.stems import stem
 from segment_copilot.english_next.amounts import Plan, add, may_count, plans
-from segment_copilot.english_next.anchors import mask
 from segment_copilot.english_next.events import (
     Rule,
     Said,
@@ -19,14 +17,15 @@ from segment_copilot.english_next.events import (
     clause,
     counted,
     is_countable,
+    lies,
     order_words,
     said,
     tell_window,
 )
 from segment_copilot.english_next.meanings import Reading, Tree, join
+from segment_copilot.english_next.period_rules import periods
 from segment_copilot.english_next.spans import Mention, Span, days_in, one_tree, reading, union
-from segment_copilot.language import EventPeriods, EventTime, Recency
-from segment_copilot.language.operators import OPPOSITE_NUMBER
+from segment_copilot.language import Recency
 
 # How often
 
@@ -94,7 +93,8 @@ def _not_for(span: Span, mention: Mention) -> Iterator[Reading]:
     used = told.used | told.window.mask
     tell_window(told.features, told, "not_for")
     node = Recency(event_type=mention.event, operator=operator, window_days=days, where=list(told.tests) or UNSET)
-    yield reading(span, "not_for", clause(node, used, told.tests, positive=False), used, "event", told.features)
+    made = structs.replace(clause(node, used, told.tests, positive=False), window=told.window.window)
+    yield reading(span, "not_for", made, used, "event", told.features)
 
 
 def _ago(span: Span, mention: Mention) -> Iterator[Reading]:
@@ -201,141 +201,10 @@ def _first_date(span: Span, mention: Mention) -> Iterator[Reading]:
         words = order_words(span, which)
         if not words or (which == "last" and told.window.window.kind not in {"period", "range"}):
             continue
-        used, tests = told.used | told.window.mask | words, date_tests(told.window.window, negated=False)
-        parts = [
-            clause(
-                EventTime(
-                    event_type=mention.event, occurrence=cast("Any", which), where=list(told.tests) or UNSET, **test
-                ),
-                used,
-                told.tests,
-            )
-            for test in tests
-        ]
-        if any(test["operator"] == "not_in_last" for test in tests):
-            parts.append(clause(counted(mention.event, told.tests, "gte", 1, None, negative=False), used, told.tests))
-        if parts:
-            yield reading(span, f"{which}_date", one_tree(parts), used, "event", told.features)
-
-
-_EACH: Final = frozenset({"each", "every", "all", "one"})
-
-
-def _every(span: Span, unit: str) -> int:
-    """Return the words of "every week" or "each single day"; 0 where they are not said."""
-    for at in range(span.start, span.end - 1):
-        end = at + 2 if span.lower(at + 1) in {"single", "calendar"} else at + 1
-        if span.lower(at) in {"every", "each", "weekly", "daily"} and span.lower(end) == unit:
-            return mask(at, end + 1)
-    return 0
-
-
-def _different_days(span: Span, mention: Mention) -> Iterator[Reading]:
-    """Visited on at least 3 different days in the last 30."""
-    told = said(span, mention)
-    units = {"d": 1, "w": 7, "mo": 30}
-    if told is None or told.window is None or told.window.window.kind != "last" or told.window.window.length is None:
-        return
-    length, words = told.window.window.length, span.having(frozenset({"different", "distinct", "separat", "day"}))
-    for one in span.quantities:
-        if (
-            not may_count(one)
-            or length.unit not in units
-            or words.bit_count() < 2  # noqa: PLR2004
-            or "day" not in {span.lower(at).rstrip("s") for at in range(one.end, one.end + 3)}
-        ):
-            continue
-        amount, used = one.quantity, told.used | told.window.mask | one.mask | words
-        operator = OPPOSITE_NUMBER[amount.operator] if told.negative else amount.operator
-        upper = UNSET if amount.value2 is None else amount.value2
-        node = EventPeriods(
-            event_type=mention.event,
-            period="day",
-            last=length.count * units[length.unit],
-            operator=operator,
-            value=amount.value,
-            value2=upper,
-            where=list(told.tests) or UNSET,
-        )
-        yield reading(
-            span,
-            "different_days",
-            clause(node, used, told.tests, positive=not told.negative),
-            used,
-            "event",
-            told.features,
-        )
-
-
-def _on_days(span: Span, mention: Mention) -> Iterator[Reading]:
-    """Visited on at least 3 days of the last 7; on 5 days in the last 2 weeks; in 3 weeks out of the last 4."""
-    sizes, names = {"d": 1, "w": 7, "mo": 30}, {"d": "day", "w": "week", "mo": "month"}
-    for one in span.windows:
-        amount = next((number for number in span.quantities if number.mask & one.mask), None)
-        told = said(span, mention, one.mask | (amount.mask if amount else 0))
-        if not one.bare or one.window.length is None or told is None or told.window is None or told.window.bare:
-            continue
-        count, length = one.window.length, told.window.window.length
-        if length is None or told.window.window.kind != "last" or not {count.unit, length.unit} <= {*sizes}:
-            continue
-        last = length.count if told.window.window.assumed else length.count * sizes[length.unit] / sizes[count.unit]
-        if last != int(last) or count.count > last or told.negative:
-            continue
-        operator = amount.quantity.operator if amount is not None and not amount.quantity.bare else "gte"
-        node = EventPeriods(
-            event_type=mention.event, period=cast("Any", names[count.unit]), last=int(last), operator=operator, value=count.count,
-            where=list(told.tests) or UNSET,
-        )  # fmt: skip
-        used = (
-            told.used
-            | told.window.mask
-            | span.having(frozenset({"out", "calendar", "each", stem("during"), stem("calendar")}))
-        )
-        yield reading(span, "on_days", clause(node, used, told.tests), used, "event", told.features)
-
-
-def _periods(span: Span, mention: Mention) -> Iterator[Reading]:
-    """Ordered in at least 3 of the last 6 months; visited at least twice in each of the last 4 weeks."""
-    told = said(span, mention)
-    if told is None or told.window is None or told.window.window.kind != "last" or told.window.window.length is None:
-        return
-    units, length = {"d": "day", "w": "week", "mo": "month"}, told.window.window.length
-    if length.unit not in units:
-        return
-    of = told.window.start - 1
-    numbers = [one for one in span.quantities if may_count(one)]
-    counted_in = next((one for one in numbers if of - 1 <= one.end <= of and span.lower(of) == "of"), None)
-    every = _every(span, units[length.unit]) or (
-        mask(max(of - 2, 0), of) & span.having(_EACH) if span.lower(of) == "of" else 0
-    )
-    least = next((one for one in numbers if one is not counted_in), None)
-    if (counted_in is None and not every) or (least is not None and least.quantity.operator not in {"gte", "gt"}):
-        return
-    amount = counted_in.quantity if counted_in is not None and not every else Quantity("gte", length.count)
-    each = 1 if least is None else int(least.quantity.value) + (least.quantity.operator == "gt")
-    operator = "gte" if amount.bare else amount.operator
-    operator = OPPOSITE_NUMBER[operator] if told.negative else operator
-    used = (
-        told.used
-        | told.window.mask
-        | every
-        | union(numbers)
-        | span.having(frozenset({units[length.unit], stem("during")}))
-    )
-    upper = UNSET if amount.value2 is None else amount.value2
-    node = EventPeriods(
-        event_type=mention.event,
-        period=cast("Any", units[length.unit]),
-        last=length.count,
-        operator=operator,
-        value=amount.value,
-        value2=upper,
-        min_per_period=each,
-        where=list(told.tests) or UNSET,
-    )
-    yield reading(
-        span, "periods", clause(node, used, told.tests, positive=not told.negative), used, "event", told.features
-    )
+        used = told.used | told.window.mask | words
+        tree = lies(mention.event, told.tests, which, told.window.window, used)
+        if tree is not None:
+            yield reading(span, f"{which}_date", tree, used, "event", told.features)
 
 
 _ABANDONED: Final = frozenset({stem("abandon"), stem("abandoned"), stem("abandoner"), stem("deserted")})
@@ -379,9 +248,7 @@ RULES: Final = (
     Rule("last_within", _last_within),
     Rule("since_last", _since_last),
     Rule("first_date", _first_date),
-    Rule("periods", _periods),
-    Rule("on_days", _on_days),
-    Rule("different_days", _different_days),
+    Rule("periods", periods),
     Rule("abandoned", _abandoned),
 )
 """Every way to say that something was done, or not; when says where one is tried, the weights say which is likeliest."""

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 from msgspec import UNSET, Struct, structs
 
+from segment_copilot.english.times.date_tests import date_tests
+from segment_copilot.english.times.windows import Window
 from segment_copilot.english_next import lexicon
-from segment_copilot.english_next.amounts import Plan, Tests, add, plans, text_test, truth, value_tests
+from segment_copilot.english_next.amounts import TEXTS, Plan, Tests, add, plans, text_test, truth, value_tests
 from segment_copilot.english_next.anchors import WindowAnchor, mask
-from segment_copilot.english_next.meanings import Clause, Reading, timed
-from segment_copilot.english_next.spans import Mention, Span, union
-from segment_copilot.language import EventCount
+from segment_copilot.english_next.meanings import Clause, Reading, Tree, timed
+from segment_copilot.english_next.spans import Mention, Span, days_in, one_tree, union
+from segment_copilot.language import EventCount, EventTime, Recency
 from segment_copilot.language.nodes import PropertyTest
 from segment_copilot.language.operators import OPPOSITE_NUMBER, NumberOperator
 
@@ -142,7 +144,9 @@ def _searched(span: Span, mention: Mention, values: Tests, taken: int) -> Tests 
     fields = span.names.searched(mention.event)
     if not fields or not mention.mask or values.tests:
         return None
-    start = next((at + 1 for at in range(span.start, span.end) if span.lower(at) in {"for", "about"}), None)
+    said = [at for at in range(span.start, span.end) if span.found.tokens[at].stem in TEXTS]
+    said = said or [at for at in range(span.start, span.end) if span.lower(at) in {"for", "about"}]
+    start = said[0] + 1 if said else None
     if start is None:
         return None
     blocked = union(span.windows) | union(span.quantities) | mention.mask | union(span.inside) | taken
@@ -155,7 +159,7 @@ def _searched(span: Span, mention: Mention, values: Tests, taken: int) -> Tests 
         end += 1
     text = " ".join(token.text for token in span.found.tokens[start:end])
     return (
-        Tests((PropertyTest(fields[0].path, "contains", text),), mask(start, end), {"value:searched": 1})
+        Tests((PropertyTest(fields[0].path, "contains", text),), mask(said[0], end), {"value:searched": 1})
         if text
         else None
     )
@@ -197,6 +201,45 @@ def clause(
     return timed(made, at.window, at.mask)
 
 
+def lies(event: str, where: tuple[PropertyTest, ...], which: str, said: Window, used: int) -> Tree | None:
+    """Return that the last or first of the events was at a time: "the latest 90 to 180 days ago", "the first in May"."""
+    tests: Any = list(where) or UNSET
+    far, near = days_in(said.length), days_in(said.near)
+    operator: Any = said.operator if said.kind == "ago" else "lt"
+    if which == "last" and far is not None and said.kind in {"ago", "last", "between"} and operator != "eq":
+        ends = {"operator": operator, "window_days": far}
+        if said.kind == "between":
+            ends = {"operator": "between", "window_days": near, "value2": far}
+        return clause(Recency(event_type=event, where=tests, **cast("Any", ends)), used, where)
+    parts = [
+        clause(EventTime(event_type=event, occurrence=cast("Any", which), where=tests, **test), used, where)
+        for test in date_tests(said, negated=False)
+    ]
+    if any(cast("EventTime", part.condition).operator == "not_in_last" for part in parts):
+        parts.append(clause(counted(event, where, "gte", 1, None, negative=False), used, where))
+    return one_tree(parts) if parts else None
+
+
+def lapsed(part: Clause) -> Clause | None:
+    """Return that somebody who did not do something in a time did it before: not in 30 days, but before."""
+    node, said = part.condition, part.window
+    if isinstance(node, Recency) and node.operator in {"gt", "gte"} and not node.negate:
+        return part
+    if not isinstance(node, EventCount) or node.operator != "eq" or node.value != 0 or said is None:
+        return None
+    tests: Any = list(part.where) or UNSET
+    days = days_in(said.length) if said.kind == "last" else None
+    if days is not None:
+        quiet: Any = Recency(event_type=part.event, operator="gt", window_days=days, where=tests)
+    elif said.kind in {"range", "period"} and said.first is not None and (said.after is None or said.kind == "period"):
+        quiet = EventTime(
+            event_type=part.event, occurrence="last", operator="lt", value=said.first.isoformat(), where=tests
+        )
+    else:
+        return None
+    return structs.replace(part, condition=quiet, counts=False)
+
+
 def tell_window(features: dict[str, float], told: Said, rule: str) -> None:
     """Say in features how a window stands beside a negation: what "in 30 days" and "in the last 30 days" tell apart."""
     if told.window is None:
@@ -210,7 +253,7 @@ def tell_window(features: dict[str, float], told: Said, rule: str) -> None:
 
 def is_countable(at: WindowAnchor | None) -> bool:
     """Return whether events can be counted in a window of this kind."""
-    return at is None or at.window.kind in {"last", "period", "range", "between", "ever", "same"}
+    return at is None or (not at.ahead and at.window.kind in {"last", "period", "range", "between", "ever", "same"})
 
 
 def all_tests(span: Span, mention: Mention, told: Said) -> Iterator[Plan]:

@@ -20,6 +20,7 @@ from functools import cache
 from importlib import resources
 from typing import Any, Final
 
+import msgspec
 from msgspec import Struct
 
 from segment_copilot.english.linking.linker import Link
@@ -52,11 +53,12 @@ class Intent(Struct, frozen=True):
     """An intent is a row of the table: its ways, and which answer it has, with which settings."""
 
     name: str
-    answer: str
     ways: tuple[str, ...]
+    answer: str = "say"
     may: str = ""
     settings: Mapping[str, Any] = {}
     say: tuple[str, ...] = ()
+    refuse: tuple[str, ...] = ()  # said in place of what was asked for
     follows: bool = True  # whether a message after it may lean on it
 
 
@@ -107,16 +109,10 @@ def table() -> tuple[Intent, ...]:
     """Return the rows in the order in which they are tried."""
     fields = set(Intent.__struct_fields__)
     return tuple(
-        Intent(
-            name=row["name"],
-            answer=row.get("answer", "say"),
-            ways=tuple(row["ways"]),
-            may=row.get("may", ""),
-            say=tuple(row.get("say", ())),
-            follows=row.get("follows", True),
-            settings={key: value for key, value in row.items() if key not in fields},
+        msgspec.convert(
+            {"name": name, **row, "settings": {key: value for key, value in row.items() if key not in fields}}, Intent
         )
-        for row in _document()["intent"]
+        for name, row in _document()["intent"].items()
     )
 
 
@@ -153,7 +149,7 @@ def phrases_of(name: str) -> tuple[str, ...]:
 @cache
 def known_words() -> frozenset[str]:
     """Return every word of the table: none of them is a slip of another."""
-    said = [*_document()["words"].values(), *(way for row in _document()["intent"] for way in row["ways"])]
+    said = [*_document()["words"].values(), *(way for row in _document()["intent"].values() for way in row["ways"])]
     parts = (part for text in said for item in text.split() for part in item.replace("|", "_").split("_"))
     return frozenset(word for part in parts if (word := part.strip("@^!={}?")).isalpha())
 

@@ -59,6 +59,8 @@ _BEHIND_NAME: Final = frozenset({"", ".", ";", "!", "?", ","})
 
 def _is_condition(span: Span) -> bool:
     """Return whether words before a colon are rather what is asked for: they take somebody out, or say how many, when or which alone."""
+    if any(span.lower(at) in _SPOKEN for at in range(span.start, span.end)):
+        return True  # "tell Ann I need her accounts: …"
     if any(one.kind == "except" for one in span.inside) or _heads_list(span) or _is_spoken_of(span):
         return True
     if span.lower_after == "=" and (span.orders or span.metrics or span.money):
@@ -99,6 +101,7 @@ def _joined(span: Span) -> bool:
 _LONGEST: Final = 10  # words before a colon
 _BEHIND: Final = 8
 _ORDERED: Final = frozenset(itertools.product(("that", "this", "same", "exact"), ("order", "sequence")))
+_SPOKEN: Final = frozenset({"i", "we", "her", "his", "need", "want", "tell"})
 _LISTS: Final = frozenset({"all", "both", "any", "either", "neither", "none", "exclude", "suppress", "each"})
 _LABEL: Final = 4  # words
 

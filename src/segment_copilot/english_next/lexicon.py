@@ -66,7 +66,7 @@ def phrases(name: str, part: str = "") -> Mapping[Phrase, str]:
 def rewrites() -> Mapping[str, tuple[tuple[Phrase, tuple[Token, ...]], ...]]:
     """Return shorthand and idioms with the plain words for them, by their first word, the longest first."""
     found: dict[str, list[tuple[Phrase, tuple[Token, ...]]]] = {}
-    for line in (*lines("abbreviations.txt"), *lines("idioms.txt"), *lines("courtesy.txt")):
+    for line in (*lines("abbreviations.txt"), *lines("foreign.txt"), *lines("idioms.txt"), *lines("courtesy.txt")):
         said, _, plain = line.partition("|")
         key = tuple(token.lower for token in read(said.replace(" - ", "-")))
         found.setdefault(key[0], []).append((key, read(plain.strip())))
@@ -74,11 +74,11 @@ def rewrites() -> Mapping[str, tuple[tuple[Phrase, tuple[Token, ...]], ...]]:
 
 
 @cache
-def alike() -> Mapping[str, tuple[str, ...]]:
-    """Return the stem of a word → the stems of those that name the same value."""
-    found: dict[str, tuple[str, ...]] = {}
+def alike() -> Mapping[Phrase, tuple[Phrase, ...]]:
+    """Return the stems of a value → those of others that name the same."""
+    found: dict[Phrase, tuple[Phrase, ...]] = {}
     for line in lines("values.txt"):
-        group = tuple(stem(word) for word in line.split())
+        group = tuple(tuple(stem(part) for part in word.split("-")) for word in line.split())
         for one in group:
             found[one] = (*found.get(one, ()), *(other for other in group if other != one))
     return found

@@ -17,7 +17,7 @@ from segment_copilot.english_next.spans import Span, reading, union
 def meant(span: Span) -> Iterator[Reading]:
     """Any of the following, in the last 60 days: how a list beside it is meant, and when."""
     said = [one for one in span.found.lists if one.start >= span.start and one.end <= span.end]
-    if len(said) != 1 or len(span.windows) > 1:
+    if len(said) != 1 or len(span.windows) > 1 or span.pronouns & ~said[0].mask:
         return
     used = said[0].mask | union(span.windows)
     rest = span.found.content & span.mask & ~used & ~union(span.negations)

@@ -81,6 +81,7 @@ class Fragment(Struct, frozen=True):
     window: Said | None = None
     since: bool = False  # "and not since"
     order: str = ""  # which of the events: the latest; or that the parts beside it are one after the other
+    event: str = ""  # the one that was named, where that only says which of those spoken of
 
 
 class Reading(Struct, frozen=True):

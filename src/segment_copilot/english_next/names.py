@@ -39,6 +39,7 @@ _COUNTS: Final = re.compile(r"(?:how many|number of|\bin) ([a-z]+)")
 _CURRENCIES: Final = frozenset(
     {"dollars", "euros", "pounds", "us", "australian", "usd", "eur", "cents", "full", "the", "percent"}
 )
+_SCALE: Final = re.compile(r"\b(\d+) to (\d+)\b")
 _BAND: Final = re.compile(r"(\d+) ?(?:\+|[-–] ?(\d+))")
 _TOLD: Final = {"how long": ("duration", "time"), "why": ("reason",), "how much": ("amount",)}
 _MONEY: Final = ("total", "amount", "value", "revenue", "price", "sum", "spend", "cost", "paid", "subtotal")
@@ -101,6 +102,12 @@ class Place(Struct, frozen=True, dict=True):
         return frozenset(stem(word) for word in told if word not in _CURRENCIES)
 
     @cached_property
+    def scale(self) -> tuple[float, float] | None:
+        """Return the ends of its numbers where its description tells them, as of a score: "0 to 10"."""
+        told = _SCALE.search(self.field.known.description) if self.numeric else None
+        return (float(told[1]), float(told[2])) if told else None
+
+    @cached_property
     def bands(self) -> Mapping[tuple[float, float | None], Scalar]:
         """Return its values where each is a stretch of numbers ("18-34", "55+"), by their ends."""
         read = {text: _BAND.fullmatch(text.strip()) for text in self.field.texts}
@@ -139,7 +146,7 @@ class Place(Struct, frozen=True, dict=True):
         """Tell whether its texts are days in several ways, the one that the language reads among them."""
         texts = self.field.texts
         written = all(_DAY.fullmatch(text.strip()) for text in texts) and not self.field.dated
-        return written and any(parse_date(text) is not None for text in texts)
+        return written and any(parse_date(text.replace(" ", "T", 1)) is not None for text in texts)
 
     @property
     def path(self) -> str:
@@ -245,17 +252,18 @@ class Names:
         for place in self.places:
             if place.field.numeric or place.field.boolean:
                 continue
-            spelled = _spelled(place.field)
             for words, value in place.field.values.items():
                 exact = len(words) == len(stems_of(str(value)))
-                also = tuple(one for one in spelled.get(stems_of(str(value)), ()) if one != value)
+                also = spelled(place.field, value)
                 found.setdefault(words, []).append(Value(place, value, "value" if exact else "gloss", also))
                 if place.field.words and set(place.field.words) & {"path", "url", "page"} and len(words) > 1:
                     turned = tuple(sorted(words))
                     if turned != words:
                         found.setdefault(turned, []).append(Value(place, value, "turned"))
+            for words, several in _paid(place.field):
+                found.setdefault(words, []).append(Value(place, several[0], "gloss", several[1:]))
             for words, value, how in _loosely(place.field):
-                found.setdefault(words, []).append(Value(place, value, how))
+                found.setdefault(words, []).append(Value(place, value, how, spelled(place.field, value)))
         return {key: tuple(rows) for key, rows in found.items()}
 
     @cached_property
@@ -388,6 +396,18 @@ class Names:
     def _paths(self, event: str) -> frozenset[str]:
         return frozenset(place.path for place in self.places if place.event == event)
 
+    @cache  # noqa: B019
+    def described(self, event: str) -> frozenset[str]:
+        """Return the stems of the words by which an event type is described."""
+        known = self.catalog.event_types.get(event)
+        return frozenset(stems_of(known.description)) if known is not None else frozenset()
+
+    @cache  # noqa: B019
+    def told_of(self, event: str, path: str) -> frozenset[str]:
+        """Return the stems of the words by which a field is described."""
+        place = self.by_path.get((event, path))
+        return frozenset(stems_of(place.field.known.description)) if place is not None else frozenset()
+
     def has(self, event: str, properties: set[str]) -> bool:
         """Return whether an event type has all of these properties."""
         return properties <= self._paths(event)
@@ -409,10 +429,20 @@ def _loosely(field: Field) -> Iterator[tuple[tuple[str, ...], Scalar, str]]:
             yield words, value, "value"
     for word, value in _parts(field).items():
         yield (word,), value, "part"
-    for words, value in one.items():
-        for other in lexicon.alike().get(words[0], ()):
-            if (other,) not in one:
-                yield (other,), value, "alias"
+    for words, value in {**field.values, **one}.items():
+        for other in lexicon.alike().get(words, ()):
+            if other not in one and other not in field.values:
+                yield other, value, "alias"
+
+
+def _paid(field: Field) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
+    """Yield the words for all values but the one that costs nothing: "on a paid plan"."""
+    paid = tuple(text for text in field.texts if text.lower() not in _UNPAID)
+    if field.words and 0 < len(paid) < len(field.texts):
+        yield from (((stem(said), stem(field.words[-1])), paid) for said in ("paid", "paying"))
+
+
+_UNPAID: Final = frozenset({"free", "freemium", "none"})
 
 
 _PERSONS: Final = frozenset(stem(word) for word in ["author", "writer", "manager", "owner", "agent", "rep", "host", "coach",
@@ -439,13 +469,10 @@ def field_word(key: str) -> str:
     return _FIELD_WORDS.get(key, concept(_FIELD_WORDS.get(key, key)))
 
 
-def _spelled(field: Field) -> Mapping[tuple[str, ...], tuple[str, ...]]:
-    """Return the texts of a field by their stems: more than one where a value is spelled in several ways."""
-    found: dict[tuple[str, ...], tuple[str, ...]] = {}
-    for text in field.texts:
-        key = stems_of(text)
-        found[key] = (*found.get(key, ()), text)
-    return found
+def spelled(field: Field, value: Scalar) -> tuple[str, ...]:
+    """Return the other texts of a field that are this value in another spelling: "iOS" and "ios"."""
+    text, key = str(value), stems_of(str(value))
+    return tuple(one for one in field.texts if one != value and (one.lower() == text.lower() or stems_of(one) == key))
 
 
 def same_country(field: Field, code: str) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from segment_copilot.english.times.phrases import Quantity
 from segment_copilot.english_next import lexicon
 from segment_copilot.english_next.amounts import test_of, value_tests
 from segment_copilot.english_next.anchors import Anchors
-from segment_copilot.english_next.events import Rule, Said, all_tests, clause, is_countable, said
+from segment_copilot.english_next.events import Rule, Said, all_tests, clause, is_countable, lies, said
 from segment_copilot.english_next.meanings import Clause, Fragment, Joined, Reading, Tree, join, last_event
 from segment_copilot.english_next.sharing import ANDS, Between, both, leans
 from segment_copilot.english_next.sharing import Rule as Joining
@@ -85,10 +85,16 @@ def one_of_them(span: Span) -> Iterator[Reading]:
     """The most recent one by card; above a hundred on the latest: one of the events that were spoken of before."""
     kinds = dict.fromkeys(one.kind for one in span.orders if one.kind in {"first", "last"})
     numbers = [one for one in span.quantities if span.lower(one.start) != "one"]
-    if len(kinds) != 1 or span.windows or len(span.negations) > 1 or len(numbers) > 1:
+    if len(kinds) != 1 or len(span.windows) > 1 or len(span.negations) > 1 or len(numbers) > 1:
         return
     number = numbers[0] if numbers else None
     words = union(span.orders) | union(span.negations) | union(span.quantities)
+    if span.windows:
+        used = words | span.windows[0].mask
+        part = Fragment(used, window=span.windows[0].window, order=next(iter(kinds)))
+        if not span.negations and number is None:
+            yield reading(span, "one_of_them", None, used, "event", {"one_of_them:window": 1}, fragment=part)
+        return
     events = dict.fromkeys(value.place.event for anchor in span.values for value in anchor.values if value.place.event)
     for event in (*events, *(("",) if number else ())):
         tests = value_tests(span, event, words) if event else None
@@ -104,6 +110,12 @@ def _of_them(one: Reading, two: Reading, between: Between, found: Anchors) -> It
     """The first order was below 25, the latest above 100; first login by card, the most recent one by cash."""
     part, before = two.fragment, last_event(one.tree)
     if part is None or part.order not in {"first", "last"} or before is None or leans(one):
+        return
+    if part.window is not None:
+        tree = lies(before.event, before.where, part.order, part.window, part.used)
+        if tree is not None:
+            features = {"of_them:window": 1.0, f"of_them:{between.main}": 1.0}
+            yield both(one, two, features, tree=join("AND", one.tree, tree), exclude=one.exclude, pronoun=one.pronoun)
         return
     for test in _tests_of_them(part, before, found):
         node = _node(before.event, test, (), part.order, negative=part.negative)

@@ -7,10 +7,12 @@ from typing import Any, Final, cast
 
 from msgspec import UNSET, structs
 
+from segment_copilot.english.times.phrases import Length
 from segment_copilot.english.times.windows import Window as Said
 from segment_copilot.english.times.windows import since
 from segment_copilot.english_next import lexicon
 from segment_copilot.english_next.anchors import Anchors, WindowAnchor
+from segment_copilot.english_next.events import lapsed
 from segment_copilot.english_next.meanings import (
     Clause,
     Fragment,
@@ -25,7 +27,7 @@ from segment_copilot.english_next.meanings import (
 )
 from segment_copilot.english_next.sharing import ANDS, Between, Rule, both, leans
 from segment_copilot.english_next.spans import Span, reading, union
-from segment_copilot.language import EventCount, EventMatch, EventSequence, Step
+from segment_copilot.language import EventCount, EventSequence, EventTime, Step
 from segment_copilot.language.nodes import Window
 
 _STRAIGHT: Final = frozenset({"and", "comma", "but", "stop"})
@@ -37,13 +39,18 @@ def then(one: Reading, two: Reading, between: Between, found: Anchors) -> Iterat
     """Viewed a product, then added it to the cart; ordered after opening an email; within a day of it."""
     if one.tree is None or two.tree is None or leans(one) or leans(two) or one.exclude or two.exclude:
         return
-    before, first = _split(one.tree, last=True)
-    after, second = _split(two.tree, last=False)
+    before, first = split(one.tree, last=True)
+    after, second = split(two.tree, last=False)
     if first is None or second is None:
         return
+    first, second = _once_more(first, found), _once_more(second, found)
     if (again := _restated(first, second, between)) is not None:
         yield both(one, two, {"then:restated": 1}, tree=join("AND", before, again, after))
-    words = _in_turn(found) | (_later_words(found) & two.left)
+    words = in_turn(found) | (_later_words(found) & two.left)
+    if between.main == "after" and is_denied(second) and second.window and second.window.kind in {"between", "range"}:
+        yield both(
+            one, two, {"then:after_none": 1}, tree=join("AND", one.tree, two.tree)
+        )  # "after none in the 90 days before"
     for early, late, name in _orders(first, second, between):
         for made, how in _one_then(early, late, between.window, between.used):
             features = {
@@ -55,7 +62,8 @@ def then(one: Reading, two: Reading, between: Between, found: Anchors) -> Iterat
             yield both(one, two, features, tree=join("AND", before, made, after), left=(one.left | two.left) & ~words)
 
 
-def _in_turn(found: Anchors) -> int:
+def in_turn(found: Anchors) -> int:
+    """Return the words that add nothing to an order: "again", "next"."""
     return sum(1 << at for at, token in enumerate(found.tokens) if token.lower in lexicon.words("in_turn"))
 
 
@@ -65,14 +73,14 @@ def _restated(first: Clause, second: Clause, between: Between) -> Clause | None:
     if not isinstance(node, EventSequence) or between.main != "within_of" or said is None or said.length is None:
         return None
     if (
-        not _is_step(second)
+        not is_step(second)
         or second.event not in {_as_event(step) for step in node.events[:-1]}
         or node.window is not UNSET
     ):
         return None
-    if said.length.unit in {"mo", "y"} or len(node.events) != 2:  # noqa: PLR2004
+    if len(node.events) != 2:  # noqa: PLR2004
         return None
-    near = structs.replace(node, window=Window(last=said.length.json))
+    near = structs.replace(node, window=Window(last=_near(said.length)))
     return structs.replace(first, condition=near, used=first.used | second.used | between.used)
 
 
@@ -103,10 +111,23 @@ def _is_near(part: Clause) -> bool:
 
 def _one_then(early: Clause, late: Clause, near: WindowAnchor | None, words: int) -> Iterator[tuple[Tree | None, str]]:
     """Yield what two parts say of which one is later: both, or the first and never the second after it."""
-    if _is_step(early) and _is_step(late):
+    if is_step(early) and is_step(late):
         made = _sequence(early, late, near.window if near else None)
         yield made and structs.replace(made, used=made.used | words), "both"
-    elif _is_step(early) and _is_denied(late):
+        if (
+            early.window is not None
+            and early.window.after is not None
+            and not late.timed
+            and isinstance(early.condition, EventCount)
+        ):
+            bare = structs.replace(
+                early, condition=structs.replace(early.condition, window=UNSET, window_days=UNSET), window=None
+            )
+            free = _sequence(
+                bare, late, near.window if near else None
+            )  # "tried it in May and ordered later on": whenever
+            yield free and join("AND", early, structs.replace(free, used=free.used | words)), "first_timed"
+    elif is_step(early) and is_denied(late):
         did = structs.replace(late, condition=structs.replace(cast("EventCount", late.condition), operator="gte", value=1), positive=True)  # fmt: skip
         made = _sequence(early, did, near.window if near else None)
         if made is not None:
@@ -117,7 +138,8 @@ def _one_then(early: Clause, late: Clause, near: WindowAnchor | None, words: int
             )
 
 
-def _is_step(part: Clause) -> bool:
+def is_step(part: Clause) -> bool:
+    """Return whether a part says that something was done, or several things in turn."""
     if isinstance(part.condition, EventSequence):
         return not part.condition.negate
     return (
@@ -129,12 +151,13 @@ def _is_step(part: Clause) -> bool:
     )
 
 
-def _is_denied(part: Clause) -> bool:
+def is_denied(part: Clause) -> bool:
+    """Return whether a part says that something was never done."""
     node = part.condition
     return isinstance(node, EventCount) and node.operator == "eq" and node.value == 0 and part.event != "*"
 
 
-def _split(tree: Tree, *, last: bool) -> tuple[Tree | None, Clause | None]:
+def split(tree: Tree, *, last: bool) -> tuple[Tree | None, Clause | None]:
     """Return the last (or first) part of a tree, and what is beside it."""
     if isinstance(tree, Clause):
         return None, tree
@@ -144,15 +167,13 @@ def _split(tree: Tree, *, last: bool) -> tuple[Tree | None, Clause | None]:
 
 
 def _sequence(first: Clause, second: Clause, near: Said | None) -> Clause | None:
-    """Return two parts as steps: how near they must be, and when all of it was. None for a span in months."""
+    """Return two parts as steps: how near they must be, and when all of it was."""
     span, pointed, lying = "", False, cast("Any", UNSET)
     for said in (near, first.window, second.window):
         if said is None or said.kind == "ever":
             continue
         if _is_span(said) and said.length is not None:
-            if said.length.unit in {"mo", "y"}:
-                return None
-            span, pointed = said.length.json, said.kind == "same"
+            span, pointed = _near(said.length), said.kind == "same"
         else:
             lying = _lying(said)
     for part in (first, second):
@@ -161,6 +182,12 @@ def _sequence(first: Clause, second: Clause, near: Said | None) -> Clause | None
     steps, whole = _timed_steps(first, second, span, each=pointed)
     node = EventSequence(events=cast("Any", steps), window=whole, search_window=lying)
     return Clause(node, first.used | second.used, second.event, second.where, timed=True)
+
+
+def _near(said: Length) -> str:
+    """Return how near two steps are, as the language writes it, which knows no months there: 30 days each."""
+    days = {"mo": 30, "y": 365}.get(said.unit)
+    return said.json if days is None else f"{said.count * days}d"
 
 
 def _is_span(said: Said) -> bool:
@@ -217,20 +244,54 @@ def _since(one: Reading, two: Reading, between: Between, found: Anchors) -> Iter
     words = _later_words(found) & (two.left | two.pronoun)
     if before is None or not words & two.left or after is None or not after.event or leans(one):
         return
+    after = _once_more(after, found)
     for tree, name in later(before, after, words):
-        words |= _in_turn(found) & two.left
+        words |= in_turn(found) & two.left
         features = {name: 1, "left:word": -float((words & two.left).bit_count())}
         pointed = structs.replace(two, tree=tree, left=two.left & ~words, pronoun=two.pronoun & ~words, parts=(two,), features=features)  # fmt: skip
-        yield both(one, pointed, {}, tree=join("AND", _without(one.tree, before, tree), tree), exclude=one.exclude)
+        yield both(one, pointed, {}, tree=join("AND", without(one.tree, before, tree), tree), exclude=one.exclude)
 
 
-def _without(tree: Tree | None, before: Clause, later_one: Tree) -> Tree | None:
+_TWICE = 2  # what "again" counts at least
+
+
+def _once_more(part: Clause, found: Anchors) -> Clause:
+    """Return "ordered again", "has not ordered again" as once, and not once, where it is said of the time since."""
+    node, again = part.condition, {at for at, token in enumerate(found.tokens) if token.lower == "again"}
+    if not isinstance(node, EventCount) or node.value != _TWICE or not any(part.used >> at & 1 for at in again):
+        return part
+    if node.operator == "lt":
+        return structs.replace(
+            part, condition=structs.replace(node, operator="eq", value=0), positive=False, counts=True
+        )
+    return (
+        structs.replace(part, condition=structs.replace(node, value=1), counts=True) if node.operator == "gte" else part
+    )
+
+
+def _again(one: Reading, two: Reading, between: Between, found: Anchors) -> Iterator[Reading]:
+    """Booked, cancelled and booked again; cancelled and subscribed again: the last of the steps comes after the others."""
+    if not isinstance(two.tree, Clause) or one.tree is None or leans(one) or leans(two) or one.exclude:
+        return
+    second = _once_more(two.tree, found)
+    run, rest = _run_of_steps(one.tree)
+    if second is two.tree or not run or run[-1].event == second.event:
+        return
+    made = chain([*run, second])
+    if made is not None:
+        features = {
+            "again": 1,
+            f"again:{'back' if second.event in {part.event for part in run} else 'first'}": 1,
+            f"again:{between.main}": 1,
+        }
+        yield both(one, two, features, tree=join("AND", rest, made))
+
+
+def without(tree: Tree | None, before: Clause, later_one: Tree) -> Tree | None:
     """Return the tree without what became a step of the sequence that follows it."""
-    if (
-        not isinstance(later_one, Clause)
-        or not later_one.positive
-        or not isinstance(later_one.condition, EventSequence)
-    ):
+    lasting = isinstance(later_one, Clause) and isinstance(later_one.condition, EventTime)
+    stepped = isinstance(later_one, Clause) and later_one.positive and isinstance(later_one.condition, EventSequence)
+    if not lasting and not stepped:
         return tree
     if tree == before:
         return None
@@ -250,13 +311,19 @@ _LATER: Final = frozenset({"since", "afterwards", "afterward", "thereafter", "la
 
 def later(before: Clause, after: Clause, words: int) -> Iterator[tuple[Tree, str]]:
     """Yield what happened, or did not, after something else: in the time that began with it, or one after the other."""
-    window = since(before.window) if before.window is not None else None
+    said = before.window
+    window = since(said) if said is not None else None
+    if said is not None and said.kind == "range" and said.after is None and said.first is not None:
+        window = said  # "bought since January, no refund since then"
     if window is not None:
         moved = timed(after, window, words)
-        if moved != after:
+        last = lapsed(moved) if said and said.first is None and said.after and before.event == after.event else None
+        if last is not None and is_step(before):
+            yield last, "since:lapsed"
+        elif moved != after:
             yield moved, "since:window"
     recent = before.window is None or (before.window.kind == "last" and before.window.rolling)
-    if not recent or after.timed or not _is_step(before) or not after.counts:
+    if not recent or after.timed or not is_step(before) or not after.counts:
         return
     events = cast("Any", [*_steps(before), *_steps(after)])
     span = Window(last=after.window.length.json) if after.window is not None and after.window.length else UNSET
@@ -266,37 +333,12 @@ def later(before: Clause, after: Clause, words: int) -> Iterator[tuple[Tree, str
     yield Clause(node, used, after.event, after.where, positive=after.positive, timed=True), "since:sequence"
 
 
-# Nothing in between
+# Steps in a row
 
 
-def _none_between(one: Reading, two: Reading, between: Between, found: Anchors) -> Iterator[Reading]:
-    """Searched, then viewed a product, with no visit to the cart in between; two failures without a payment between them."""
-    del between
-    words = _between_words(found) & (two.left | two.pronoun)
-    after = two.tree if isinstance(two.tree, Clause) else None
-    if not words & two.left or after is None or after.positive or not after.counts or one.tree is None:
-        return
-    match: Any = EventMatch(event_type=after.event, where=list(after.where)) if after.where else after.event
-    for before, first, name in _in_a_row(one.tree):
-        change: dict[str, Any] = {"strict": True} if after.event == "*" else {"none_between": [match]}
-        node = structs.replace(cast("EventSequence", first.condition), **change)
-        made = structs.replace(first, condition=node, used=first.used | after.used | words)
-        features = {f"none_between:{name}": 1, "none_between": 1, "left:word": -float((words & two.left).bit_count())}
-        kept = {
-            "left": (one.left & ~_in_turn(found)) | two.left & ~words,
-            "pronoun": one.pronoun | two.pronoun & ~words,
-        }
-        yield both(one, two, features, tree=join("AND", before, made), **kept)
-
-
-def _between_words(found: Anchors) -> int:
-    said = {"between", "them", "two", "those", "meantime", "meanwhile", "both", "events", "steps"}
-    return sum(1 << at for at, token in enumerate(found.tokens) if token.lower in said)
-
-
-def _in_a_row(tree: Tree) -> Iterator[tuple[Tree | None, Clause, str]]:
+def in_a_row(tree: Tree) -> Iterator[tuple[Tree | None, Clause, str]]:
     """Yield what a tree says as steps: a sequence, one event several times, or two events that are named in turn."""
-    before, first = _split(tree, last=True)
+    before, first = split(tree, last=True)
     if first is None:
         return
     if isinstance(first.condition, EventSequence) and not first.condition.negate:
@@ -308,7 +350,7 @@ def _in_a_row(tree: Tree) -> Iterator[tuple[Tree | None, Clause, str]]:
         lying = _lying(first.window) if first.window is not None else UNSET
         yield before, structs.replace(first, condition=EventSequence(events=steps, search_window=lying)), "times"
     run, rest = _run_of_steps(tree)
-    if len(run) > 1 and (made := _chain(run)) is not None:
+    if len(run) > 1 and (made := chain(run)) is not None:
         yield rest, made, "two"
 
 
@@ -316,12 +358,13 @@ def _run_of_steps(tree: Tree) -> tuple[list[Clause], Tree | None]:
     """Return the steps that a tree ends with, and what stands before them."""
     parts = list(tree.parts) if isinstance(tree, Joined) and tree.logic == "AND" else [tree]
     run: list[Clause] = []
-    while parts and isinstance(parts[-1], Clause) and _is_step(parts[-1]):
+    while parts and isinstance(parts[-1], Clause) and is_step(parts[-1]):
         run.insert(0, cast("Clause", parts.pop()))
     return run, join("AND", *parts) if parts else None
 
 
-def _chain(run: Sequence[Clause]) -> Clause | None:
+def chain(run: Sequence[Clause]) -> Clause | None:
+    """Return steps as one sequence."""
     made: Clause | None = run[0]
     for part in run[1:]:
         made = _sequence(made, part, None) if made is not None else None
@@ -334,8 +377,8 @@ def _chain(run: Sequence[Clause]) -> Clause | None:
 def in_order(span: Span) -> Iterator[Reading]:
     """Order the parts beside it ("in that order within 3 days; nothing else in between; all three within 2 days: how the parts beside it follow each other."""
     when_said = union(span.windows)
-    words = {span.lower(at) for at in range(span.start, span.end)}
-    content = {span.lower(at) for at in range(span.start, span.end) if span.found.content & ~when_said >> at & 1}
+    words = {span.lower(at) for at in range(span.start, span.end) if not when_said >> at & 1}
+    content = {span.lower(at) for at in range(span.start, span.end) if (span.found.content & ~when_said) >> at & 1}
     window = span.windows[0] if span.windows else None
     named = any(span.lower(at) == "order" and span.lower(at - 1) in _WHICH_ORDER for at in range(span.start, span.end))
     if window is not None and words & {"all", "whole", "both", "first"} and content <= lexicon.words("all_of_it"):
@@ -343,7 +386,8 @@ def in_order(span: Span) -> Iterator[Reading]:
     if (named or words & {"sequence", "succession"}) and content <= lexicon.words("in_order"):
         yield reading(span, "in_order:listed", None, span.mask, "", {}, window=window, ordered=span.mask)
     strict = bool(words & {"strict", "strictly"})
-    if (strict or words & {"between"}) and (strict or span.negations) and content <= lexicon.words("in_between"):
+    denied = span.negations or any(one.quantity.none for one in span.quantities)
+    if (strict or words & {"between"}) and (strict or denied) and content <= lexicon.words("in_between"):
         yield reading(span, "in_order:strict", None, span.mask, "", {}, fragment=Fragment(span.mask, order="strict"))
 
 
@@ -357,9 +401,9 @@ def _listed(one: Reading, two: Reading, between: Between, found: Anchors) -> Ite
     del between, found
     for mark, other in ((two, one), (one, two)):
         part, tree = mark.fragment or Fragment(mark.ordered, order="listed" if mark.ordered else ""), other.tree
-        if not part.order or tree is None or leans(other):
+        if part.order not in {"listed", "strict"} or tree is None or leans(other):
             continue
-        for before, made, name in _in_a_row(tree):
+        for before, made, name in in_a_row(tree):
             node: Any = structs.replace(cast("EventSequence", made.condition), strict=part.order == "strict")
             if mark.window is not None and mark.window.window.length is not None:
                 node = structs.replace(node, window=Window(last=mark.window.window.length.json))
@@ -376,12 +420,12 @@ def _apart(one: Reading, two: Reading, between: Between, found: Anchors) -> Iter
     at = two.window
     if at is None or one.tree is None or leans(one):
         return
-    for before, made, name in _in_a_row(one.tree):
+    for before, made, name in in_a_row(one.tree):
         node = cast("EventSequence", made.condition)
         if _is_again(node, at.window):
             how = "again"
-        elif _is_span(at.window) and at.window.length is not None and at.window.length.unit not in {"mo", "y"}:
-            node, how = structs.replace(node, window=Window(last=at.window.length.json)), at.window.kind
+        elif _is_span(at.window) and at.window.length is not None:
+            node, how = structs.replace(node, window=Window(last=_near(at.window.length))), at.window.kind
         elif name == "sequence" and node.search_window is UNSET and at.window.kind != "same" and not at.bare:
             node, how = structs.replace(node, search_window=_lying(at.window)), "lying"
         else:
@@ -406,7 +450,7 @@ def _apart_front(one: Reading, two: Reading, between: Between, found: Anchors) -
     if one.window is None or two.tree is None or not _is_span(one.window.window) or one.window.window.length is None:
         return
     said, used = one.window.window, one.window.mask
-    _, first = _split(two.tree, last=False)
+    _, first = split(two.tree, last=False)
     if first is not None and isinstance(first.condition, EventCount) and not first.timed and first.window is None:
         near = structs.replace(first, window=said, used=first.used | used)
         tree = changed(two.tree, lambda part: near if part is first else part)
@@ -414,8 +458,8 @@ def _apart_front(one: Reading, two: Reading, between: Between, found: Anchors) -
 
 
 RULES: Final = (
+    Rule("again", frozenset({"and", "comma", "but", "then", "stop"}), _again),
     Rule("since", ANDS, _since),
-    Rule("none_between", ANDS, _none_between),
     Rule("then", frozenset({"then", "after", "before", "within_of", "and", "comma", "but", "stop", "soft"}), then),
     Rule("listed", frozenset(), _listed),
     Rule("apart", frozenset(), _apart),

@@ -104,6 +104,11 @@ class Context(Struct, frozen=True):
         return self.names.catalog
 
     @property
+    def segment_names(self) -> Mapping[int, str]:
+        """Return the names of the segments by their ids."""
+        return {number: one.name for number, one in self.catalog.segments.items()}
+
+    @property
     def index(self) -> Index:
         """Return by what the names of the tenant are linked."""
         return self.names.index

@@ -8,8 +8,9 @@ from typing import Final, Literal
 from msgspec import UNSET, structs
 
 from segment_copilot.english.times.phrases import Quantity
+from segment_copilot.english_next import lexicon
 from segment_copilot.english_next.anchors import Anchors
-from segment_copilot.english_next.events import clause, counted
+from segment_copilot.english_next.events import clause, counted, lapsed
 from segment_copilot.english_next.joins import join_both
 from segment_copilot.english_next.meanings import (
     Clause,
@@ -24,7 +25,7 @@ from segment_copilot.english_next.meanings import (
     replaced,
     timed,
 )
-from segment_copilot.english_next.ordering import later, then
+from segment_copilot.english_next.ordering import later, then, without
 from segment_copilot.english_next.sharing import (
     ANDS,
     Between,
@@ -34,7 +35,8 @@ from segment_copilot.english_next.sharing import (
     leans,
     shared,
 )
-from segment_copilot.language import EventCount
+from segment_copilot.english_next.spans import Span, reading
+from segment_copilot.language import EventCount, Recency
 from segment_copilot.language.nodes import PropertyTest
 
 # What points back
@@ -48,7 +50,8 @@ def _borrow(one: Reading, two: Reading, between: Between, found: Anchors) -> Ite
         or part.order
         or before is None
         or leans(one)
-        or not isinstance(before.condition, EventCount)
+        or not isinstance(before.condition, EventCount | Recency)
+        or (isinstance(before.condition, Recency) and part.window is None)
         or between.main == "except"
     ):
         return
@@ -62,7 +65,7 @@ def _borrow(one: Reading, two: Reading, between: Between, found: Anchors) -> Ite
                     one,
                     two,
                     {**features, f"{name}:borrowed": 1.0},
-                    tree=join("AND", one.tree, tree),
+                    tree=join("AND", without(one.tree, before, tree), tree),
                     exclude=one.exclude,
                     pronoun=one.pronoun,
                 )
@@ -210,7 +213,38 @@ def _again_in(one: Reading, two: Reading, between: Between, found: Anchors) -> I
     yield both(one, two, features, tree=tree, exclude=one.exclude, window=None)
 
 
+# Not lately, but before
+
+
+def earlier(span: Span) -> Iterator[Reading]:
+    """But before yes; they used to; had visits before: that somebody who does not do it lately once did."""
+    words = {span.lower(at) for at in range(span.start, span.end)}
+    told = words & {"before", "previously", "formerly", "earlier"} or {"used", "to"} <= words
+    if not told or span.windows or span.quantities or span.negations or span.values or span.start == 0 == span.end:
+        return
+    known = sum(1 << at for at in range(span.start, span.end) if span.lower(at) in lexicon.words("earlier"))
+    for event, mask in ((("", 0)), *((one.event, one.mask) for one in span.mentions)):
+        part = Fragment(span.mask, order="earlier", event=event)
+        used = known | mask | span.pronouns
+        yield reading(span, "earlier", None, used, "event" if event else "", {}, fragment=part)
+
+
+def _earlier(one: Reading, two: Reading, between: Between, found: Anchors) -> Iterator[Reading]:
+    """Has not visited in 30 days, but did before: the last time was longer ago than that."""
+    del found
+    for mark, other in ((two, one), (one, two)):
+        part, before = mark.fragment, last_event(other.tree)
+        if part is None or part.order != "earlier" or before is None or other.tree is None or leans(other):
+            continue
+        made = lapsed(before) if part.event in {"", before.event} else None
+        if made is not None:
+            tree = replaced(other.tree, before, structs.replace(made, used=made.used | part.used))
+            features = {"earlier": 1, f"earlier:{'named' if part.event else 'plain'}": 1, f"earlier:{between.main}": 1}
+            yield both(one, two, features, tree=tree, exclude=other.exclude, pronoun=other.pronoun)
+
+
 RULES: Final = (
+    Rule("earlier", ANDS, _earlier),
     Rule("again_in", frozenset({"and", "or", "comma"}), _again_in),
     Rule("borrow", frozenset(), _borrow),
     Rule("borrow_ahead", frozenset({"and", "or", "but"}), _borrow_ahead),

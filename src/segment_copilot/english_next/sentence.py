@@ -40,9 +40,7 @@ class Sentence(Struct, frozen=True):
 def read_sentence(text: str, vocabulary: frozenset[str], is_name: Callable[[Sequence[Token]], bool]) -> Sentence:
     """Return the words of *text*: shorthand and idioms opened, slips mended towards *vocabulary*; names stay as they are."""
     said = layout.plain(text)
-    tokens = tuple(
-        _first_time(token) for token in read(_POINT.sub(r"0\1", said.replace("\n", ";")))
-    )  # a line ends a sentence
+    tokens = tuple(_first_time(token) for token in read(_apart(said)))
     tokens, spans = _rewritten(tokens, _aligned(said, tokens), vocabulary, is_name)
     tokens, spans = _turned(tokens, spans)
     tokens, spans = _gathered(tokens, spans)
@@ -54,6 +52,12 @@ def read_sentence(text: str, vocabulary: frozenset[str], is_name: Callable[[Sequ
             mended[at] = word(meant)
             notes.append((at, f"“{token.text}” is read as “{meant}”."))
     return Sentence(text, _countries(tuple(mended)), tuple(spans), tuple(notes))
+
+
+def _apart(text: str) -> str:
+    """Return a text as words apart: a line ends a sentence, and numbers stand for themselves."""
+    apart = _POINT.sub(r"0\1", text.replace("\n", ";"))
+    return _HYPHEN.sub(r"\1 ", _GLUED.sub(r"\1 \2", apart))
 
 
 def _countries(tokens: tuple[Token, ...]) -> tuple[Token, ...]:
@@ -119,9 +123,12 @@ def _rewritten(
     made: list[Token] = []
     placed: list[tuple[int, int]] = []
     at = 0
+    several = _names_of_several(tokens, is_name)
     while at < len(tokens):
         size, plain = _rewrite(tokens, at, vocabulary, is_name)
-        if size:
+        if size and not any(
+            start < at + size and at < end and not at <= start < end <= at + size for start, end in several
+        ):
             made += plain
             placed += [(spans[at][0], spans[at + size - 1][1])] * len(plain)
             at += size
@@ -130,6 +137,18 @@ def _rewritten(
             placed.append(spans[at])
             at += 1
     return tuple(made), placed
+
+
+def _names_of_several(
+    tokens: Sequence[Token], is_name: Callable[[Sequence[Token]], bool]
+) -> tuple[tuple[int, int], ...]:
+    """Return where names of several words stand: a part of one stands for nothing else."""
+    return tuple(
+        (at, at + size)
+        for size in (2, 3, 4)
+        for at in range(len(tokens) - size + 1)
+        if all(token.kind == "word" for token in tokens[at : at + size]) and is_name(tokens[at : at + size])
+    )
 
 
 def _rewrite(
@@ -178,9 +197,11 @@ _BEHIND: Final = tuple(
     tuple(words.split())
     for words in (
         "or more", "or less", "or fewer", "or above", "or below", "or over", "or under", "at least", "at most", "minimum",
-        "maximum", "or higher", "or lower", "or longer", "and more", "and up", "or up", "and above", "and over", "tops", "at minimum", "at maximum",
+        "maximum", "min", "max", "exactly", "precisely", "only", "or higher", "or lower", "or longer", "and more", "and up", "or up", "and above", "and over", "tops", "at minimum", "at maximum",
     )
 )  # fmt: skip
+_ENDS: Final = frozenset({"and", "but", ",", ".", ";", ")", "so"})
+_IN_FULL: Final = {"min": "minimum", "max": "maximum"}
 _UNIT: Final = {"min": "minutes", "sec": "seconds", "secs": "seconds", "s": "seconds", "ms": "milliseconds"}
 
 
@@ -203,7 +224,7 @@ def _gathered(
             made[-1] = (word("first"), made[-1][1])
         elif plural is not None and token.kind == "word":
             made.append((read(plural[1])[0], span))
-        elif before is not None and before.kind == "number" and token.lower in _UNIT:
+        elif token.lower in _UNIT and before is not None and (before.kind == "number" or _is_more(tokens, at)):
             made.append((word(_UNIT[token.lower]), span))
         elif (
             token.lower in {"until", "till", "through"}
@@ -223,16 +244,24 @@ def _gathered(
         )
         number = _number_before(made, at) if size else None
         following = made[at + size][0] if at + size < len(made) else None
-        if number is not None and not (
-            following and (following.kind in _NUMBERS or following.lower in {"once", "twice", "a"})
-        ):
-            made[number + 1 : at + size] = [*made[at : at + size], *made[number + 1 : at]]
+        goes_on = following is not None and (
+            following.kind in _NUMBERS
+            or following.lower in {"once", "twice", "a"}
+            or (made[at][0].lower == "only" and following.lower not in _ENDS)
+        )
+        if number is not None and not goes_on:
+            behind = [(word(_IN_FULL.get(token.lower, token.lower)), where) for token, where in made[at : at + size]]
+            made[number + 1 : at + size] = [*behind, *made[number + 1 : at]]
         at += size or 1
     return tuple(token for token, _ in made), [span for _, span in made]
 
 
 _POINT: Final = re.compile(r"(?<![\w.])(\.\d)")
 """A number without the zero before its point: ".8"."""
+_GLUED: Final = re.compile(r"(?<![\w.])(\d+)(ms|mins?|secs?|pcs)\b")
+"""A number and its unit in one word: "300ms"."""
+_HYPHEN: Final = re.compile(r"\b(over|under|above|below)-(?=\d)", re.IGNORECASE)
+"""A comparison and its number in one word: "over-60s"."""
 _PLURAL: Final = re.compile(r"(\d{1,4})s")
 _NUMBERS: Final = frozenset({"number", "money"})
 _BEHIND_UNITS: Final = frozenset(
@@ -266,6 +295,11 @@ def _is_first(tokens: Sequence[Token], at: int) -> bool:
     """Return whether "1st" is the first of something, and not of a month."""
     following = tokens[at + 1].lower if at + 1 < len(tokens) else ""
     return following.isalpha() and following not in {"of", "to", "and", "until", "till", "through", *MONTHS}
+
+
+def _is_more(tokens: Sequence[Token], at: int) -> bool:
+    """Return whether "20+" stands before a unit."""
+    return at > 1 and tokens[at - 1].lower == "+" and tokens[at - 2].kind == "number"
 
 
 def _number_behind(tokens: Sequence[Token], at: int) -> bool:

@@ -83,11 +83,10 @@ def shared(one: Tree | None, two: Tree | None, main: str) -> Iterator[tuple[Tree
     """Yield both parts as they are, and with the window of one for the other too where that has none."""
     left, right = clauses(one), clauses(two)
     pair = f"{main}:{polarity(one, last=True)}{polarity(two, last=False)}"
-    same = next(
-        (part for part in right if part.window is not None and part.window.kind == "same" and not part.window.length),
-        None,
+    before = next(
+        (part.window for part in reversed(left) if part.window is not None and part.window.kind != "same"), None
     )
-    before = next((part.window for part in reversed(left) if part.timed and part.window is not None), None)
+    same = next((part for part in right if _is_same(part.window, before)), None)
     if same is not None and before is not None and two is not None:
         yield one, changed(two, lambda part: again(part, before)), {"share:same": 1}
         return
@@ -110,9 +109,16 @@ def shared(one: Tree | None, two: Tree | None, main: str) -> Iterator[tuple[Tree
         yield one, changed(two, lambda part: timed(part, given)), {f"share:right:{pair}": 1}
 
 
+def _is_same(said: Said | None, before: Said | None) -> bool:
+    """Return whether a window points back to the one before: "in that time", "in the same 7 days" as those spoken of."""
+    if said is None or said.kind != "same":
+        return False
+    return said.length is None or (before is not None and before.kind == "last" and said.length == before.length)
+
+
 def again(part: Clause, before: Said) -> Clause:
     """Return the clause with the window that "in that time" points back to."""
-    if part.window is None or part.window.kind != "same" or part.window.length is not None:
+    if not _is_same(part.window, before):
         return part
     return timed(structs.replace(part, window=None), before)
 

@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 
 from msgspec import Struct
 
+from segment_copilot.english.times.dates import MONTHS
 from segment_copilot.english.times.phrases import Length
 from segment_copilot.english.words import lexicon as grammar
 from segment_copilot.english.words.stems import stem
@@ -23,8 +24,9 @@ from segment_copilot.english_next.anchors import (
     WordAnchor,
     mask,
 )
-from segment_copilot.english_next.meanings import Clause, Features, Joined, Reading, Tree
+from segment_copilot.english_next.meanings import Clause, Features, Joined, Reading, Tree, clauses
 from segment_copilot.english_next.names import Names, concept
+from segment_copilot.language import UserProperty
 
 _A = TypeVar("_A", bound=Anchor)
 _MENTIONS: Final = 4  # event types that one part may be about
@@ -93,6 +95,9 @@ class Span(Struct, frozen=True, dict=True):
         found = tuple(
             one for one in self._within(self.found.windows) if not (one.bare and self.lower(one.end) in {"of", "out"})
         )
+        timed = tuple(one for one in found if one.window.kind != "ever")
+        if timed and any(one.kind in {"first", "last"} for one in self._within(self.found.orders)):
+            found = timed  # "their first order ever, in the last 30 days"
         lengths = {days_in(one.window.length) for one in found}
         if len(found) > 1 and len(lengths) == 1 and None not in lengths:
             return found[:1]
@@ -137,7 +142,8 @@ class Span(Struct, frozen=True, dict=True):
         return tuple(
             one
             for one in found
-            if one.kind != "every" or one.end >= self.end or self.found.tokens[one.end].stem not in people
+            if (one.kind != "every" or one.end >= self.end or self.found.tokens[one.end].stem not in people)
+            and self.lower(one.end) not in MONTHS  # "last May" is a time, and nobody knows which
         )
 
     @cached_property
@@ -224,8 +230,9 @@ def _named(span: Span, taken: int) -> Iterator[Mention]:
             continue
         valued = {value.place.event for one in span.values if one.mask >> at & 1 for value in one.values}
         for number, how, key in span.found.evidence[at]:
-            told = how == "described" or span.names.events[number].known.told
-            if told and span.names.events[number].name in valued:
+            known = span.names.events[number]
+            told = how == "described" or known.known.told or span.lower(at).removesuffix("er") in known.own
+            if told and known.name in valued:
                 continue  # a value tells which of the events, and is no word for all of them
             if how == "name":
                 exact[number] = 1 << at
@@ -327,8 +334,11 @@ def reading(
     """Return a reading of the part that uses these words; what it neither uses nor swallows is left over."""
     swallowed = span.having(lexicon.swallowed(swallow)) & ~_told(span) & ~_single(span) if swallow else 0
     rest = span.found.content & span.mask & ~used
-    left = rest & ~swallowed
+    about = _about(span, tree) & rest & ~used & ~swallowed
+    left = rest & ~swallowed & ~about
     counted: dict[str, float] = {f"rule:{rule}": 1, **features}
+    if about:
+        counted["swallowed:described"] = min(about.bit_count(), 3)
     when = sum(1 for one in span.windows if not one.mask & used)
     if len(span.windows) == 1 and not when:
         used |= union(one for one in span.found.windows if one.bare and one.mask & ~span.mask == 0)
@@ -349,6 +359,36 @@ def reading(
             name = f"inside:{joint.kind}"
             counted[name] = counted.get(name, 0) + 1
     return Reading(counted, 0.0, left, (), tree, pronoun=span.pronouns & ~used, **more)  # type: ignore[arg-type]
+
+
+def _about(span: Span, tree: Tree | None) -> int:
+    """Return the words that the descriptions of what is tested have, and that say nothing else: "the turnstile"."""
+    told: set[str] = set()
+    for one in clauses(tree):
+        node: Any = one.condition
+        tested = (
+            [("", node.property)]
+            if isinstance(node, UserProperty)
+            else [(one.event, test.property) for test in one.where]
+        )
+        told |= span.names.described(one.event).union(*(span.names.told_of(*path) for path in tested))
+    if not told:
+        return 0
+    spoken = (
+        *span.values,
+        *span.orders,
+        *span.metrics,
+        *span.money,
+        *span.negations,
+        *span.quantities,
+        *span.windows,
+        *span.segments,
+    )
+    taken = union(spoken) | union(one for one in span.fields if one.share == 1)
+    return span.having(frozenset(told) - _VAGUE) & ~taken
+
+
+_VAGUE: Final = frozenset(stem(word) for word in grammar.VAGUE)
 
 
 def _single(span: Span) -> int:

@@ -27,6 +27,7 @@ _DATED: Final = {
     "not_in_last",
     "in_next",
     "anniversary_in_next",
+    "anniversary_in_last",
 }
 
 

@@ -16,6 +16,7 @@ from segment_copilot.english_next.answers_edits import revise
 from segment_copilot.english_next.audience import read_audience
 from segment_copilot.english_next.dialogue import LONGEST, ReadEdit, Reads, Said, dialogue, too_long
 from segment_copilot.english_next.edits import Edited, read_edit
+from segment_copilot.english_next.intents import phrases_of
 from segment_copilot.english_next.outcomes import Asked, Drafted, Outcome, Refused
 from segment_copilot.english_next.plan import Answer, Base, Context, Result, Turn, Unmapped, play, say
 from segment_copilot.language.catalog import Catalog
@@ -25,31 +26,6 @@ Json = Mapping[str, Any]
 _OUTCOMES: Final = 256
 _CONVERSATIONS: Final = 8
 _QUOTED: Final = 300  # characters of a message
-_ASKING: Final = frozenset(
-    [
-        "what",
-        "which",
-        "how",
-        "when",
-        "where",
-        "why",
-        "who",
-        "is",
-        "are",
-        "was",
-        "were",
-        "do",
-        "does",
-        "did",
-        "can",
-        "could",
-        "will",
-        "show",
-        "list",
-        "tell",
-        "give",
-    ]
-)
 
 
 class Conversation(Struct, frozen=True):
@@ -136,7 +112,7 @@ def _answer(said: Said, context: Context) -> Answer:
             return ask(question, context)
         case Refused() as refused:
             first = said.text.split(maxsplit=1)[0].lower().strip("¿¡\"'“") if said.text.strip() else ""
-            asks = said.text.rstrip().endswith("?") or first in _ASKING
+            asks = said.text.rstrip().endswith("?") or first in phrases_of("begins_a_question")
             return unanswered(said.text) if asks and not refused.unplaced else refuse(refused, said.text)
         case None:
             return say(*said.aside, refuses=True)

@@ -427,6 +427,8 @@ def _empty(span: Span) -> Iterator[Reading]:
         )
 
 
+_DID: Final = frozenset({"did", "do", "done", "does", "so", "yes", stem("does"), stem("done")})
+"""Words for what was said to be done: "did in June", "in June yes"."""
 _SINCE: Final = frozenset({stem("since"), stem("afterwards"), stem("thereafter")})
 
 
@@ -439,9 +441,12 @@ def _fragment(span: Span) -> Iterator[Reading]:
     for event in events or ("",):
         tests = value_tests(span, event, when) if event else None
         back = span.having(_SINCE) if span.negations and not span.windows else 0
-        if not tests and not number and not back and not (span.windows and (span.negations or span.pronouns)):
+        again = span.having(_DID) if not span.mentions else 0
+        if not tests and not number and not back and not (span.windows and (span.negations or span.pronouns or again)):
             continue
-        used = when | back | union(span.negations) | (tests.used if tests else 0) | (number.mask if number else 0)
+        used = (
+            when | back | again | union(span.negations) | (tests.used if tests else 0) | (number.mask if number else 0)
+        )
         part = Fragment(
             used,
             bool(span.negations),

@@ -14,6 +14,7 @@ from typing import Any, cast
 import msgspec
 
 from segment_copilot.language.decode import decode
+from segment_copilot.language.local_times import WEEKDAYS
 from segment_copilot.language.nodes import Definition
 from segment_copilot.language.operators import RANGES
 
@@ -43,6 +44,7 @@ def _unordered(document: Any) -> Any:
                     fields[name] = sorted(cast("list[Any]", joined), key=msgspec.json.encode)
             if "logic" in fields and len(fields["conditions"]) == 1:
                 fields["logic"] = "AND"
+                fields.pop("at_least", None)
             return fields
         case list():
             return [_unordered(item) for item in cast("list[Any]", document)]
@@ -75,6 +77,16 @@ def _node(fields: Mapping[str, Any]) -> dict[str, Any]:
         settled["value"], settled["value2"] = settled["value"]
     if settled.get("window_days") and settled.get("type") != "recency":  # 0 is no length; in recency it is the test
         settled["window"] = {"last": f"{settled.pop('window_days')}d"}
+    if isinstance(several := settled.get("segment_ids"), list):
+        ids = sorted(set(cast("list[int]", several)))
+        settled |= {"segment_ids": ids}
+        if len(ids) == 1:
+            settled["segment_id"] = settled.pop("segment_ids")[0]
+    match settled.get("at"):
+        case {"weekdays": days, **hours}:
+            settled["at"] = {"weekdays": [day for day in WEEKDAYS if day in days], **hours}
+        case _:
+            pass
     match settled.get("where"):
         case {"logic": "AND", "conditions": tests}:
             settled["where"] = tests

@@ -190,13 +190,19 @@ def _most_alike(olds: Sequence[_Set], news: Sequence[_Set]) -> list[tuple[int, i
 
 def _of_fields(old: _Set, now: _Set) -> Iterator[Change]:
     """Tell how the conditions of a set are joined now."""
-    if old.node.logic != now.node.logic:
-        yield Change(
-            f"{now.pointer}/logic", "changed", f"{old.pointer}/logic", _LOGIC[old.node.logic], _LOGIC[now.node.logic]
-        )
+    joined = _joined(old.node), _joined(now.node)
+    if joined[0] != joined[1]:
+        field = "logic" if old.node.logic != now.node.logic else "at_least"
+        yield Change(f"{now.pointer}/{field}", "changed", f"{old.pointer}/{field}", *joined)
     if isinstance(old.node, Group) and isinstance(now.node, Group) and old.node.negate != now.node.negate:
         words = _NEGATED[old.node.negate], _NEGATED[now.node.negate]
         yield Change(f"{now.pointer}/negate", "changed", f"{old.pointer}/negate", *words)
+
+
+def _joined(node: Definition | Exclusion | Group) -> str:
+    if isinstance(node, Group) and node.logic == "AT_LEAST":
+        return f"at least {node.at_least} of these hold"
+    return _LOGIC[node.logic]
 
 
 def _unmatched(pairs: list[_Pair], side: int) -> list[_Set]:
@@ -261,7 +267,9 @@ def _as_group(exclusion: Exclusion) -> Group:
 def _subject(part: _Part) -> Hashable:
     """Return what a condition of its type is about."""
     node = msgspec.to_builtins(part.condition)
-    about = [node.get(name) for name in ("type", "event_type", "property", "events", "segment_id", "salt")]
+    about = [
+        node.get(name) for name in ("type", "event_type", "property", "events", "segment_id", "segment_ids", "salt")
+    ]
     return msgspec.json.encode(about)
 
 

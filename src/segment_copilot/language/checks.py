@@ -14,6 +14,7 @@ from msgspec import UNSET, UnsetType
 
 from segment_copilot.documents import escape, is_double, unstorable
 from segment_copilot.errors import Finding
+from segment_copilot.language.local_times import check_at
 from segment_copilot.language.nodes import (
     EventCondition,
     EventCount,
@@ -55,6 +56,7 @@ MAX_LIST: Final = 1_000
 MAX_TESTS: Final = 100
 STEPS: Final = range(2, 11)
 PERIODS: Final = range(1, 367)
+SEGMENTS: Final = range(1, 51)
 _LARGEST_WHOLE: Final = 2**63 - 1
 _SPAN_UNITS: Final = "m h d w"  # absolute: added to the earlier step
 
@@ -69,8 +71,7 @@ def check_leaf(pointer: str, leaf: Leaf) -> Iterator[Finding]:
         case UserProperty():
             yield from check_test(pointer, leaf)
         case SegmentMembership():
-            if not 0 < leaf.segment_id <= _LARGEST_WHOLE:
-                yield Finding(f"{pointer}/segment_id", "out_of_range", "A segment id is a positive whole number.")
+            yield from _check_membership(pointer, leaf)
         case EventSequence():
             yield from _check_sequence(pointer, leaf)
         case Sample():
@@ -79,9 +80,25 @@ def check_leaf(pointer: str, leaf: Leaf) -> Iterator[Finding]:
             yield from _check_event_leaf(pointer, leaf)
 
 
+def _check_membership(pointer: str, leaf: SegmentMembership) -> Iterator[Finding]:
+    if (leaf.segment_id is UNSET) == (leaf.segment_ids is UNSET):
+        yield Finding(pointer, "missing_field", "Give segment_id, or segment_ids for several, and not both.")
+    located = [] if leaf.segment_id is UNSET else [("segment_id", leaf.segment_id)]
+    if leaf.segment_ids is not UNSET:
+        if len(leaf.segment_ids) not in SEGMENTS:
+            code = "empty_list" if not leaf.segment_ids else "list_too_long"
+            detail = f"segment_ids names {SEGMENTS[0]} to {SEGMENTS[-1]} segments."
+            yield Finding(f"{pointer}/segment_ids", code, detail)
+        located += [(f"segment_ids/{index}", segment_id) for index, segment_id in enumerate(leaf.segment_ids)]
+    for where, segment_id in located:
+        if not 0 < segment_id <= _LARGEST_WHOLE:
+            yield Finding(f"{pointer}/{where}", "out_of_range", "A segment id is a positive whole number.")
+
+
 def _check_event_leaf(pointer: str, leaf: EventCondition) -> Iterator[Finding]:
     yield from check_event_types(f"{pointer}/event_type", leaf.event_type)
     yield from check_where(f"{pointer}/where", leaf.where)
+    yield from check_at(f"{pointer}/at", leaf.at)
     match leaf:
         case EventCount():
             yield from _check_numbers(pointer, leaf.operator, leaf.value, leaf.value2, whole=True)
@@ -338,6 +355,7 @@ def _check_sequence(pointer: str, leaf: EventSequence) -> Iterator[Finding]:
         if isinstance(step, Step):
             yield from check_event_types(f"{here}/event_type", step.event_type)
             yield from check_where(f"{here}/where", step.where)
+            yield from check_at(f"{here}/at", step.at)
             if step.within is not UNSET:
                 if index == 0:
                     yield Finding(f"{here}/within", "unread_field", "The first step follows nothing; leave within out.")
@@ -360,6 +378,7 @@ def _check_none_between(pointer: str, blockers: list[str | EventMatch] | UnsetTy
         if isinstance(match, EventMatch):
             yield from check_event_types(f"{here}/event_type", match.event_type)
             yield from check_where(f"{here}/where", match.where)
+            yield from check_at(f"{here}/at", match.at)
         else:
             yield from check_event_types(here, match)
 
@@ -391,7 +410,8 @@ def _check_length_operand(pointer: str, test: AnyTest) -> Iterator[Finding]:
     if not isinstance(test.value, str):
         yield Finding(pointer, "wrong_type", f"{test.operator} takes a length such as 30d.")
         return
-    yield from check_length(pointer, test.value, units=OPERATORS[test.operator].units)
+    operator = OPERATORS[test.operator]
+    yield from check_length(pointer, test.value, least=operator.least, units=operator.units)
 
 
 def _check_sample(pointer: str, leaf: Sample) -> Iterator[Finding]:

@@ -125,7 +125,7 @@ class _Walk:
 
     def definition(self, document: Mapping[str, Any]) -> Parsed:
         self._unknown_keys("", document, ("logic", "conditions", "exclude", "timezone"))
-        logic, conditions = self._group("", document, depth=1)
+        logic, conditions = self._group("", document, ("AND", "OR"), depth=1)
         exclude: Any = UNSET
         if "exclude" in document:
             exclude = self._exclusion("/exclude", document["exclude"])
@@ -145,14 +145,19 @@ class _Walk:
             return None
         fields = cast("Mapping[str, Any]", document)
         self._unknown_keys(pointer, fields, ("logic", "conditions"))
-        return Exclusion(*self._group(pointer, fields, depth=1))
+        return Exclusion(*self._group(pointer, fields, ("AND", "OR"), depth=1))
 
-    def _group(self, pointer: str, document: Mapping[str, Any], *, depth: int) -> tuple[Any, list[Condition]]:
-        logic = document.get("logic")
+    def _group(
+        self, pointer: str, document: Mapping[str, Any], logics: tuple[str, ...], *, depth: int
+    ) -> tuple[Any, list[Condition]]:
+        logic, choice = document.get("logic"), f"{', '.join(logics[:-1])} or {logics[-1]}"
         if "logic" not in document:
-            self._find(pointer, "missing_field", "A group needs logic: AND or OR.")
-        elif not isinstance(logic, str) or logic.upper() not in {"AND", "OR"}:
-            self._find(f"{pointer}/logic", "wrong_logic", "logic is AND or OR.")
+            self._find(pointer, "missing_field", f"A group needs logic: {choice}.")
+        elif not isinstance(logic, str) or logic.upper() not in logics:
+            detail = f"logic is {choice}."
+            if isinstance(logic, str) and logic.upper() == "AT_LEAST":
+                detail += " AT_LEAST stands in a condition of type group, with at_least beside it."
+            self._find(f"{pointer}/logic", "wrong_logic", detail)
         raw = document.get("conditions")
         if "conditions" not in document:
             self._find(pointer, "missing_field", "A group needs conditions.")
@@ -194,12 +199,31 @@ class _Walk:
         if depth > MAX_DEPTH:
             self._find(pointer, "too_deep", f"Groups nest at most {MAX_DEPTH} deep.")
             return None
-        self._unknown_keys(pointer, fields, ("type", "logic", "conditions", "negate"))
+        self._unknown_keys(pointer, fields, ("type", "logic", "at_least", "conditions", "negate"))
         negate = fields.get("negate", False)
         if not isinstance(negate, bool):
             self._find(f"{pointer}/negate", "wrong_type", "negate is true or false.")
-        logic, conditions = self._group(pointer, fields, depth=depth)
-        return Group(logic=logic, conditions=conditions, negate=bool(negate))
+        logic, conditions = self._group(pointer, fields, ("AND", "OR", "AT_LEAST"), depth=depth)
+        least = self._at_least(pointer, fields, logic)
+        return Group(logic=logic, conditions=conditions, at_least=least, negate=bool(negate))
+
+    def _at_least(self, pointer: str, fields: Mapping[str, Any], logic: object) -> Any:
+        """Check how many conditions a group asks for: a whole number of those that it has."""
+        if logic != "AT_LEAST":
+            if "at_least" in fields:
+                detail = "at_least is read with logic AT_LEAST only; leave it out."
+                self._find(f"{pointer}/at_least", "unread_field", detail)
+            return UNSET
+        raw, least = fields.get("conditions"), with_whole_numbers(fields.get("at_least"))
+        number = len(cast("list[Any]", raw)) if isinstance(raw, list) else 0
+        if "at_least" not in fields:
+            self._find(pointer, "missing_field", "AT_LEAST needs at_least: how many of the conditions have to hold.")
+        elif isinstance(least, bool) or not isinstance(least, int):
+            self._find(f"{pointer}/at_least", "wrong_type", "at_least is a whole number.")
+        elif number and not 1 <= least <= number:
+            detail = f"at_least is from 1 to {number}, the number of conditions in the group."
+            self._find(f"{pointer}/at_least", "out_of_range", detail)
+        return least
 
     def _leaf(self, pointer: str, fields: Mapping[str, Any], kind: type[Any], depth: int) -> Leaf | None:
         before = len(self.findings)

@@ -106,6 +106,11 @@ def after(instant: datetime, length: Length, zone: ZoneInfo) -> datetime:
             return _plus_months(instant, length.count * (12 if length.unit == "y" else 1), zone)
 
 
+def whole_days(length: Length) -> int:
+    """Return how many days a length of days or weeks has."""
+    return length.count * (7 if length.unit == "w" else 1)
+
+
 def date_after(day: date, length: Length, *, latest: date) -> date:
     """Return *day* plus *length* in days or more, not later than *latest*."""
     if length.unit in {"d", "w"}:
@@ -116,6 +121,18 @@ def date_after(day: date, length: Length, *, latest: date) -> date:
     if year > latest.year:
         return latest
     return date(year, month + 1, min(day.day, calendar.monthrange(year, month + 1)[1]))
+
+
+def date_before(day: date, length: Length, *, earliest: date) -> date:
+    """Return *day* minus *length* in days or more, not earlier than *earliest*."""
+    if length.unit in {"d", "w"}:
+        days = length.count * (7 if length.unit == "w" else 1)
+        return date.fromordinal(max(day.toordinal() - days, earliest.toordinal()))
+    months = length.count * (12 if length.unit == "y" else 1)
+    year, month = divmod(day.year * 12 + day.month - 1 - months, 12)
+    if year < earliest.year:
+        return earliest
+    return max(date(year, month + 1, min(day.day, calendar.monthrange(year, month + 1)[1])), earliest)
 
 
 def to_instant(wall: datetime, zone: ZoneInfo) -> datetime:

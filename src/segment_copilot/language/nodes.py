@@ -25,6 +25,10 @@ Logic = Annotated[
     Literal["AND", "OR"],
     Meta(description="AND: all of them hold; OR: any of them. Read in any case, kept in upper case."),
 ]
+GroupLogic = Annotated[
+    Literal["AND", "OR", "AT_LEAST"],
+    Meta(description="AND: all of them hold; OR: any of them; AT_LEAST: at least `at_least` of them."),
+]
 Metric = Literal["sum", "avg", "min", "max", "median", "count_distinct"]
 
 EventTypes = Annotated[
@@ -80,6 +84,23 @@ Where = Annotated[
 ]
 
 
+Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+
+
+class LocalTime(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Which weekdays and hours of the local day: at least one of the two."""
+
+    weekdays: Annotated[list[Weekday], Meta(description="On any of these days of the week.")] | UnsetType = UNSET
+    hours: (
+        Annotated[list[str], Meta(description='From the first (in) to the second (out): `["22:00", "06:00"]`.')]
+        | UnsetType
+    ) = UNSET
+
+
+At = Annotated[
+    LocalTime, Meta(description="Only events at these times of the local day, in the definition's time zone.")
+]
+
 PeriodName = Literal[
     "today",
     "yesterday",
@@ -102,6 +123,13 @@ class Window(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
     )
     from_: Annotated[str, Meta(description="A date (local midnight) or an instant; in.")] | UnsetType = UNSET
     to: Annotated[str, Meta(description="A date (local midnight) or an instant; out.")] | UnsetType = UNSET
+    days: (
+        Annotated[
+            Literal["complete", "with_today"],
+            Meta(description="With `last` in d or w: whole local days, those before today, or today and those before."),
+        ]
+        | UnsetType
+    ) = UNSET
     between: Annotated[list[str], Meta(description='Two lengths ago, both ends in: `["10d", "7d"]`.')] | UnsetType = (
         UNSET
     )
@@ -120,6 +148,7 @@ class EventCount(_Condition, frozen=True, tag="event_count"):
 
     event_type: EventTypes
     where: Where | UnsetType = UNSET
+    at: At | UnsetType = UNSET
     operator: NumberTest = "gte"
     value: NumberOperand = 1
     value2: UpperNumber | UnsetType = UNSET
@@ -134,6 +163,7 @@ class Recency(_Condition, frozen=True, tag="recency"):
     operator: Annotated[RecencyOperator, Meta(description="How the days since the last event compare with the days.")]
     window_days: Days
     where: Where | UnsetType = UNSET
+    at: At | UnsetType = UNSET
     value2: Annotated[int, Meta(description="The far end of between, in days.")] | UnsetType = UNSET
 
 
@@ -147,6 +177,7 @@ class Monetary(_Condition, frozen=True, tag="monetary"):
     value: NumberOperand
     value2: UpperNumber | UnsetType = UNSET
     where: Where | UnsetType = UNSET
+    at: At | UnsetType = UNSET
     window_days: Days | UnsetType = UNSET
     window: When | UnsetType = UNSET
 
@@ -166,6 +197,7 @@ class EventProperty(_Condition, frozen=True, tag="event_property"):
         Meta(description="Which event decides: the newest, the oldest, at least one, or each of at least one."),
     ] = "latest"
     where: Where | UnsetType = UNSET
+    at: At | UnsetType = UNSET
     window_days: Days | UnsetType = UNSET
     window: When | UnsetType = UNSET
 
@@ -181,6 +213,7 @@ class EventTime(_Condition, frozen=True, tag="event_time"):
     )
     occurrence: Annotated[Literal["first", "last"], Meta(description="Which event's instant it is.")] = "first"
     where: Where | UnsetType = UNSET
+    at: At | UnsetType = UNSET
 
 
 class EventPeriods(_Condition, frozen=True, tag="event_periods"):
@@ -194,6 +227,7 @@ class EventPeriods(_Condition, frozen=True, tag="event_periods"):
     value2: UpperNumber | UnsetType = UNSET
     min_per_period: Annotated[int, Meta(description="Matching events that make a period count.")] = 1
     where: Where | UnsetType = UNSET
+    at: At | UnsetType = UNSET
 
 
 class UserProperty(_Condition, frozen=True, tag="user_property"):
@@ -212,6 +246,7 @@ class EventMatch(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=
 
     event_type: EventTypes
     where: Where | UnsetType = UNSET
+    at: At | UnsetType = UNSET
 
 
 class Step(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -220,6 +255,7 @@ class Step(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     event_type: EventTypes
     where: Where | UnsetType = UNSET
     within: Annotated[str, Meta(description="A length in m, h, d or w; d is 24 hours.")] | UnsetType = UNSET
+    at: At | UnsetType = UNSET
 
 
 class EventSequence(_Condition, frozen=True, tag="event_sequence"):
@@ -236,10 +272,17 @@ class EventSequence(_Condition, frozen=True, tag="event_sequence"):
 
 
 class SegmentMembership(_Condition, frozen=True, tag="segment_membership"):
-    """In, or not in, another segment: its current definition, evaluated at the same `as_of`."""
+    """In, or not in, another segment: its current definition, evaluated at the same `as_of`. Of several, in any or in none."""
 
-    segment_id: Annotated[int, Meta(description="A segment of the same tenant.")]
+    segment_id: Annotated[int, Meta(description="A segment of the same tenant.")] | UnsetType = UNSET
+    segment_ids: Annotated[list[int], Meta(description="Any of these segments; with not_in, none.")] | UnsetType = UNSET
     operator: Annotated[MembershipOperator, Meta(description="Whether users are in it.")] = "in"
+
+    @property
+    def targets(self) -> tuple[int, ...]:
+        """The segments that are named, each once."""
+        one = () if self.segment_id is UNSET else (self.segment_id,)
+        return tuple(dict.fromkeys((*one, *(self.segment_ids or ()))))
 
 
 class Sample(_Condition, frozen=True, tag="sample"):
@@ -253,8 +296,11 @@ class Sample(_Condition, frozen=True, tag="sample"):
 class Group(_Condition, frozen=True, tag="group"):
     """Conditions joined by a logic of their own."""
 
-    logic: Logic
+    logic: GroupLogic
     conditions: Annotated[list[Condition], Meta(description="What is joined; at least one.")]
+    at_least: (
+        Annotated[int, Meta(description="With AT_LEAST: how many of the conditions have to hold.")] | UnsetType
+    ) = UNSET
 
 
 class Exclusion(Struct, frozen=True, forbid_unknown_fields=True):

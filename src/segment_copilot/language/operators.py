@@ -22,7 +22,9 @@ NumberOperator = Literal["eq", "neq", "gt", "gte", "lt", "lte", "between", "not_
 
 RecencyOperator = Literal["gt", "gte", "lt", "lte", "eq", "between"]
 MembershipOperator = Literal["in", "not_in"]
-_ClockOperator = Literal["before", "after", "in_last", "not_in_last", "in_next", "anniversary_in_next"]
+_ClockOperator = Literal[
+    "before", "after", "in_last", "not_in_last", "in_next", "anniversary_in_next", "anniversary_in_last"
+]
 DateOperator = Literal[NumberOperator, MembershipOperator, _ClockOperator]
 PropertyOperator = Literal[
     NumberOperator,
@@ -34,11 +36,14 @@ PropertyOperator = Literal[
     "matches_regex",
     "is_set",
     "is_not_set",
+    "is_empty",
+    "is_not_empty",
     "is_true",
     "is_false",
     "contains_any",
     "contains_all",
     "contains_none",
+    "equals_set",
     _ClockOperator,
 ]
 """All of them. (A type checker reads no table, so the names stand here once more; the test compares.)"""
@@ -79,6 +84,7 @@ class Operator(Struct, frozen=True, kw_only=True):
     sign: Sign | None = None  # how its positive compares, where values have an order
     seeks: Seeks | None = None  # what the texts it takes are, of a stored text or of an element of a stored list
     units: str = "m h d w mo y"  # those of its length
+    least: int = 1  # the count of its length: 0d is today
 
     @property
     def takes_list(self) -> bool:
@@ -235,6 +241,15 @@ _ROWS: Final[tuple[Operator, ...]] = (
         Operator(name="is_set", takes="nothing", types=EVERY_TYPE, phrase=Phrase("is known", "is unknown")),
         "is_not_set",
     ),
+    *_pair(
+        Operator(
+            name="is_not_empty",
+            takes="nothing",
+            types=EVERY_TYPE,
+            phrase=Phrase("is known and not empty", "is unknown or empty"),
+        ),
+        "is_empty",
+    ),
     Operator(
         name="is_true",
         takes="nothing",
@@ -264,6 +279,13 @@ _ROWS: Final[tuple[Operator, ...]] = (
         takes="all",
         types=frozenset({"list"}),
         phrase=Phrase("contains {0}", "does not contain all of {0}"),
+        seeks="whole",
+    ),
+    Operator(
+        name="equals_set",
+        takes="all",
+        types=frozenset({"list"}),
+        phrase=Phrase("is exactly {0}", "is not exactly {0}"),
         seeks="whole",
     ),
     Operator(
@@ -301,6 +323,15 @@ _ROWS: Final[tuple[Operator, ...]] = (
         types=DATETIMES,
         phrase=Phrase("has an anniversary in the next {0}", "has no anniversary in the next {0}"),
         units="d w mo y",
+        least=0,
+    ),
+    Operator(
+        name="anniversary_in_last",
+        takes="length",
+        types=DATETIMES,
+        phrase=Phrase("had an anniversary in the last {0}", "had no anniversary in the last {0}"),
+        units="d w mo y",
+        least=0,
     ),
 )
 

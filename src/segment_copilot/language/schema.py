@@ -6,8 +6,9 @@ from typing import Any, Final, cast
 
 import msgspec
 
-from segment_copilot.language.checks import MAX_LIST, MAX_STRING, MAX_TESTS, PERIODS, STEPS
+from segment_copilot.language.checks import MAX_LIST, MAX_STRING, MAX_TESTS, PERIODS, SEGMENTS, STEPS
 from segment_copilot.language.decode import MAX_CONDITIONS
+from segment_copilot.language.local_times import CLOCK_PATTERN
 from segment_copilot.language.nodes import Condition, Definition
 from segment_copilot.language.paths import PATH_PATTERN
 from segment_copilot.language.window_checks import MAX_DAYS
@@ -21,9 +22,18 @@ _WINDOW_FORMS: Final[list[Schema]] = [
     {"required": ["between"]},
     {"required": ["period"]},
 ]
+_FORMS: Final[dict[str, Schema]] = {
+    "LocalTime": {"anyOf": [{"required": ["weekdays"]}, {"required": ["hours"]}]},
+    "SegmentMembership": {"oneOf": [{"required": ["segment_id"]}, {"required": ["segment_ids"]}]},
+    "Window": {"oneOf": _WINDOW_FORMS, "dependentRequired": {"days": ["last"]}},
+}
 _ANY_CASE: Final[list[Schema]] = [
     {"enum": ["AND", "OR"]},
     {"type": "string", "pattern": "^([Aa][Nn][Dd]|[Oo][Rr])$"},
+]
+_GROUP_LOGIC: Final[list[Schema]] = [
+    {"enum": ["AND", "OR", "AT_LEAST"]},
+    {"type": "string", "pattern": "^([Aa][Nn][Dd]|[Oo][Rr]|[Aa][Tt]_[Ll][Ee][Aa][Ss][Tt])$"},
 ]
 _NAME: Final[Schema] = {"type": "string", "minLength": 1}
 _LENGTH: Final = "^[1-9][0-9]{0,4}(?:m|h|d|w|mo|y)$"
@@ -44,6 +54,7 @@ _LIMITS: Final[dict[tuple[str, str], Schema]] = {
         (group, "conditions"): {"minItems": 1, "maxItems": MAX_CONDITIONS}
         for group in ("Definition", "Exclusion", "Group")
     },
+    ("Group", "at_least"): {"minimum": 1, "maximum": MAX_CONDITIONS},
     ("WhereGroup", "conditions"): _TESTS,
     **{
         (leaf, "window_days"): _DAYS for leaf in ("EventCount", "Recency", "Monetary", "EventProperty", "EventSequence")
@@ -54,6 +65,8 @@ _LIMITS: Final[dict[tuple[str, str], Schema]] = {
     ("Window", "to"): {"pattern": _MOMENT},
     ("Window", "between"): {"items": {"type": "string", "pattern": _NEARER_LENGTH}, "minItems": 2, "maxItems": 2},
     ("Step", "within"): {"pattern": _SPAN},
+    ("LocalTime", "weekdays"): {"minItems": 1},
+    ("LocalTime", "hours"): {"items": {"type": "string", "pattern": CLOCK_PATTERN}, "minItems": 2, "maxItems": 2},
     **{
         (leaf, field): limit
         for leaf in ("EventCount", "EventPeriods")
@@ -68,6 +81,11 @@ _LIMITS: Final[dict[tuple[str, str], Schema]] = {
     ("EventSequence", "events"): {"minItems": STEPS[0], "maxItems": STEPS[-1]},
     ("EventSequence", "none_between"): {"minItems": 1},
     ("SegmentMembership", "segment_id"): {"minimum": 1, "maximum": _LARGEST},
+    ("SegmentMembership", "segment_ids"): {
+        "items": {"type": "integer", "minimum": 1, "maximum": _LARGEST},
+        "minItems": SEGMENTS[0],
+        "maxItems": SEGMENTS[-1],
+    },
     ("Definition", "timezone"): {"minLength": 1},
     ("Sample", "salt"): {"minLength": 1},
     ("Sample", "from"): {"minimum": 0, "maximum": 100},
@@ -102,15 +120,14 @@ def _complete(name: str, node: Schema) -> None:
         fields["type"]["description"] = "Which condition this is."
     if "logic" in fields:
         del fields["logic"]["enum"]
-        fields["logic"]["anyOf"] = _ANY_CASE
+        fields["logic"]["anyOf"] = _GROUP_LOGIC if name == "Group" else _ANY_CASE
     for names in (fields[name] for name in ("event_type",) if name in fields):
         for form in cast("list[Schema]", names["anyOf"]):
             form.update(_NAMES if form["type"] == "array" else {"minLength": 1})
     if "where" in fields:
         tests, _ = fields["where"]["anyOf"]
         tests.update(_TESTS)
-    if name == "Window":
-        node["oneOf"] = _WINDOW_FORMS
+    node |= _FORMS.get(name, {})
     if node["required"] == []:
         del node["required"]
     for field in ("events", "none_between"):

@@ -81,7 +81,7 @@ def is_number_text(text: str) -> bool:
 def reads_as_date(value: Scalar, value_type: ValueType) -> bool:
     """Return whether a stored value is a datetime of the years that are kept, as this type reads it."""
     if isinstance(value, str):
-        day = parse_date(value)
+        day = parse_date(value.replace(" ", "T", 1))  # as SQL and spreadsheets write it
         return day is not None and EARLIEST.year <= day.year <= LATEST.year
     if isinstance(value, bool) or value_type not in EPOCH_UNITS:
         return False

@@ -29,7 +29,9 @@ def check_window(pointer: str, window: Window) -> Iterator[Finding]:
     if sum(forms) != 1:
         yield Finding(pointer, "bad_window", "A window is exactly one of last, from and/or to, between, period.")
     if window.last is not UNSET:
-        yield from check_length(f"{pointer}/last", window.last)
+        yield from check_length(f"{pointer}/last", window.last, units="m h d w mo y" if window.days is UNSET else "d w")
+    elif window.days is not UNSET:
+        yield Finding(f"{pointer}/days", "unread_field", "days is read beside last only; leave it out.")
     if window.between is not UNSET:
         yield from _check_between(f"{pointer}/between", window.between)
     yield from _check_from_to(pointer, window)

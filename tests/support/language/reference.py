@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct, field
 
-from tests.support.language.reference_times import Clock, Span, back, fixed_length, nth_period, window_span
+from tests.support.language.reference_times import Clock, Span, back, fixed_length, is_at, nth_period, window_span
 from tests.support.language.reference_values import (
     MISSING,
     Schemas,
@@ -183,6 +183,8 @@ class Reading(Struct, frozen=True):
 
     def _group(self, group: Json, person: Person, clock: Clock) -> bool:
         verdicts = [self.holds(condition, person, clock) for condition in group["conditions"]]
+        if group["logic"].upper() == "AT_LEAST":
+            return sum(verdicts) >= group["at_least"]
         return _joined(group["logic"], verdicts)
 
     def holds(self, condition: Json, person: Person, clock: Clock) -> bool:
@@ -201,7 +203,11 @@ class Reading(Struct, frozen=True):
         ]
 
     def _matches(self, event: Event, match: Json, clock: Clock) -> bool:
-        return _is_named(event, match["event_type"]) and self._where(event, match, clock)
+        return (
+            _is_named(event, match["event_type"])
+            and self._where(event, match, clock)
+            and ("at" not in match or is_at(event.occurred_at, match["at"], clock.zone))
+        )
 
     def _where(self, event: Event, match: Json, clock: Clock) -> bool:
         where = match.get("where")
@@ -317,7 +323,8 @@ class Reading(Struct, frozen=True):
 
     def _segment_membership(self, condition: Json, person: Person, clock: Clock) -> bool:  # noqa: ARG002
         """The other segment's current definition at the same `as_of`; it keeps its own zone."""
-        is_member = self.has(self.references[condition["segment_id"]], person)
+        named = condition["segment_ids"] if "segment_ids" in condition else [condition["segment_id"]]
+        is_member = any(self.has(self.references[segment_id], person) for segment_id in named)
         return is_member == (condition.get("operator", "in") == "in")
 
     def _sample(self, condition: Json, person: Person, clock: Clock) -> bool:  # noqa: ARG002

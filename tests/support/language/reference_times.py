@@ -182,7 +182,8 @@ def stored_datetime(value: Any, zone: ZoneInfo, unit: int | None = None) -> date
         return None
     if day := _parse_date(value):
         return in_range(day_start(day, zone)) if 1900 <= day.year <= 2299 else None
-    return in_range(_parse(value, ZoneInfo("UTC")))
+    with_t = re.sub(r"(?<=^.{10}) (?=\d)", "T", value)  # as SQL and spreadsheets write it
+    return in_range(_parse(with_t, ZoneInfo("UTC")))
 
 
 @cache
@@ -205,6 +206,15 @@ def anniversary_in_next(instant: datetime, length: str, clock: Clock) -> bool:
     return any(today <= anniversary(born, year) <= last for year in years)
 
 
+def anniversary_in_last(instant: datetime, length: str, clock: Clock) -> bool:
+    """Whether they fall on a local date from today - *length* to today."""
+    born = instant.astimezone(clock.zone).date()
+    today = clock.as_of.astimezone(clock.zone).date()
+    count, unit = parse_length(length)
+    years = range(born.year + 1, today.year + 1)
+    return any(add_to_date(today, -count, unit) <= anniversary(born, year) <= today for year in years)
+
+
 def anniversary(born: date, year: int) -> date:
     """29 February counts as 28 February in common years."""
     if (born.month, born.day) == (2, 29) and not calendar.isleap(year):
@@ -221,6 +231,14 @@ def window_span(condition: dict[str, Any], clock: Clock, field: str = "window") 
     window = condition.get(field, {})
     if field == "window" and "window_days" in condition:
         window = {"last": f"{condition['window_days']}d"}
+    if "days" in window:
+        count, unit = parse_length(window["last"])
+        today = clock.as_of.astimezone(clock.zone).date()
+        whole_days = count * (7 if unit == "w" else 1)
+        days = [day_span(add_to_date(today, -ago, "d"), clock.zone) for ago in range(whole_days + 1)]
+        if window["days"] == "complete":
+            return Span(days[-1].start, days[0].start)
+        return Span(days[-2].start, whole.end)
     if "last" in window:
         return Span(back(clock, window["last"]), whole.end)
     if "between" in window:
@@ -267,3 +285,18 @@ def nth_period(today: date, unit: str, ago: int, zone: ZoneInfo) -> Span:
     number, step = _STEPS[unit]
     first = add_to_date(period_start(today, unit), -ago * number, step)
     return Span(day_start(first, zone), day_start(add_to_date(first, number, step), zone))
+
+
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+def is_at(instant: datetime, at: dict[str, Any], zone: ZoneInfo) -> bool:
+    """Whether an instant, on the wall of the zone, is on one of the weekdays and in the hours, whose end is out."""
+    local = instant.astimezone(zone)
+    if "weekdays" in at and WEEKDAYS[local.weekday()] not in at["weekdays"]:
+        return False
+    if "hours" not in at:
+        return True
+    begin, end = (datetime.strptime(text, "%H:%M").time() for text in at["hours"])  # noqa: DTZ007  # of any day
+    now = local.time()
+    return begin <= now < end if begin < end else now >= begin or now < end

@@ -16,6 +16,7 @@ from tests.support.language.reference_times import (
     Clock,
     Span,
     ahead,
+    anniversary_in_last,
     anniversary_in_next,
     back,
     stored_datetime,
@@ -32,6 +33,7 @@ NEGATIVE = {
     "does_not_contain": "contains",
     "contains_none": "contains_any",
     "is_not_set": "is_set",
+    "is_empty": "is_not_empty",
     "not_in_last": "in_last",
 }
 """Each is the exact complement of its positive one."""
@@ -213,11 +215,17 @@ def _spans(test: Mapping[str, Any], clock: Clock) -> list[Span]:
 
 MEANINGS: dict[str, Callable[[Any, Mapping[str, Any], Clock], bool]] = {
     "is_set": lambda value, *_: _is_set(value),
+    "is_not_empty": lambda value, *_: _is_set(value) and value not in ("", []),
     "is_true": lambda value, *_: value is True,
     "is_false": lambda value, *_: value is False,
     "contains": _contains,
     "contains_any": lambda value, test, clock: isinstance(value, list) and any(_found(value, test, clock)),
     "contains_all": lambda value, test, clock: isinstance(value, list) and all(_found(value, test, clock)),
+    "equals_set": lambda value, test, clock: (
+        isinstance(value, list)
+        and all(_found(value, test, clock))
+        and all(any(_found([element], test, clock)) for element in value)
+    ),
     "starts_with": lambda value, test, _: _text(value, test, lambda text, wanted: text.startswith(wanted[0])),
     "ends_with": lambda value, test, _: _text(value, test, lambda text, wanted: text.endswith(wanted[0])),
     "matches_regex": lambda value, test, _: _regex(value, test),
@@ -247,6 +255,7 @@ DATES: dict[str, Callable[[Any, Mapping[str, Any], Clock], bool]] = {
     "between": lambda stored, test, clock: _spans(test, clock)[0].start <= stored < _spans(test, clock)[1].end,
     "in_last": lambda stored, test, clock: back(clock, test["value"]) <= stored <= clock.as_of,
     "in_next": lambda stored, test, clock: clock.as_of < stored <= ahead(clock, test["value"]),
+    "anniversary_in_last": lambda stored, test, clock: anniversary_in_last(stored, test["value"], clock),
     "anniversary_in_next": lambda stored, test, clock: anniversary_in_next(stored, test["value"], clock),
 }
 """Operators over instants."""

@@ -158,7 +158,8 @@ INSTANTS = (
     "1900-01-02T00:00:00Z",
 )
 NOT_DATES = (
-    "2026-06-01 10:00:00",
+    "2026-06-01  10:00:00",
+    "2026-06-01 10:00:00 Z",
     "2026-06-01T10:00",
     "2026-02-30",
     "2026-02-30T10:00:00Z",
@@ -216,6 +217,7 @@ ODD_VALUES: tuple[Any, ...] = (
 IDS = ("1", "a", "Z", "é", "~", "🙂", "10", "9")
 
 
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 PERIODS = [
     "today",
     "yesterday",
@@ -297,7 +299,7 @@ class Draw:
 
     def moment(self) -> str:
         """A datetime as data has it, or almost."""
-        written = self.one(self.world.times).isoformat().replace("+00:00", self.one(["Z", ""]))
+        written = self.one(self.world.times).isoformat(self.one("TT ")).replace("+00:00", self.one(["Z", ""]))
         return self.one([self.one(DATES), self.one(INSTANTS), self.one(NOT_DATES), written])
 
     def elapsed(self, unit: int) -> Any:
@@ -383,7 +385,11 @@ class Draw:
         wanted = self.some(values, 1, 3)
         case = self.any_case() if isinstance(wanted[0], str) else {}
         told = {"value_type": "list"} if self.chance(4) else {}
-        return {"operator": self.one(["contains_any", "contains_all", "contains_none"]), "value": wanted} | case | told
+        return (
+            {"operator": self.one(["contains_any", "contains_all", "contains_none", "equals_set"]), "value": wanted}
+            | case
+            | told
+        )
 
     def clock_test(self) -> Json:
         """A test of a date whose answer changes with the clock."""
@@ -393,7 +399,10 @@ class Draw:
             "operator": self.one(["in_last", "not_in_last", "in_next"]),
             "value": self.one([*LENGTHS, "1mo", "2y"]),
         }
-        round_again = {"operator": "anniversary_in_next", "value": self.one(["1d", "30d", "2w", "3mo", "1y", "9y"])}
+        round_again = {
+            "operator": self.one(["anniversary_in_next", "anniversary_in_last"]),
+            "value": self.one(["0d", "1d", "30d", "2w", "3mo", "1y", "9y"]),
+        }
         return self.one([sided, lengths, lengths, round_again]) | self.told("datetime")
 
     def boolean_test(self) -> Json:
@@ -401,7 +410,7 @@ class Draw:
         return self.one([flag, self.equality((True, False)), self.choice((True, False))]) | self.told("boolean")
 
     def presence_test(self) -> Json:
-        return {"operator": self.one(["is_set", "is_not_set"])} | self.told("number")
+        return {"operator": self.one(["is_set", "is_not_set", "is_empty", "is_not_empty"])} | self.told("number")
 
     def date_test(self, *, declared: bool = False) -> Json:
         """A comparison with dates, which needs no type; equality, which does; or one told to compare as strings."""
@@ -457,7 +466,18 @@ class Draw:
 
     def match(self) -> Json:
         """The fields that choose events."""
-        return {"event_type": self.event_types()} | self.where()
+        return {"event_type": self.event_types()} | self.where() | self.at()
+
+    def at(self) -> Json:
+        """`{"at": …}`, or usually nothing: hours that an event of the world begins or ends, some over midnight."""
+        if not self.chance(6):
+            return {}
+        days = {"weekdays": self.some(WEEKDAYS, 1, 4)}
+        zone = ZoneInfo(self.one(self.world.zones))
+        near = [self.one(self.world.times).astimezone(zone).strftime("%H:%M") for _ in range(2)]
+        begin, end = self.one([near, ["22:00", "06:00"], ["00:00", "12:00"], ["09:30", "00:00"]])
+        hours = {"hours": [begin, end]} if begin != end else {"hours": ["02:00", "03:00"]}
+        return {"at": self.one([days, hours, days | hours])}
 
     def window(self, lengths: Sequence[str] = LENGTHS) -> Json:
         return self.one([{}, {"window_days": self.one(DAYS)}, {"window": {"last": self.one(lengths)}}])
@@ -466,7 +486,10 @@ class Draw:
         """Every form of a window."""
         if self.chance(2):
             return self.window()
-        return {"window": self.one([self.from_to(), self.between(), {"period": self.one(PERIODS)}])}
+        return {"window": self.one([self.from_to(), self.between(), {"period": self.one(PERIODS)}, self.whole_days()])}
+
+    def whole_days(self) -> Json:
+        return {"last": self.one(["1d", "2d", "30d", "1w", "2w"]), "days": self.one(["complete", "with_today"])}
 
     def from_to(self) -> Json:
         times = sorted(self.some(self.world.times, 2, 2))
@@ -535,7 +558,8 @@ class Draw:
         return {"type": "sample", "salt": self.one(["a", "É", "it's"]), "from": start, "to": end}
 
     def membership(self, segment_ids: Sequence[int]) -> Json:
-        condition = {"type": "segment_membership", "segment_id": self.one(segment_ids)}
+        several = {"segment_ids": self.some(segment_ids, 1, 3)}
+        condition = {"type": "segment_membership"} | self.one([{"segment_id": self.one(segment_ids)}, several])
         return condition | self.one([{}, {"operator": "in"}, {"operator": "not_in"}])
 
     def leaf(self, segment_ids: Sequence[int] = ()) -> Json:
@@ -561,14 +585,23 @@ class Draw:
     def group(self, segment_ids: Sequence[int], depth: int) -> Json:
         """`{logic, conditions}` whose groups nest at most *depth* deep; now and then with a condition and its complement."""
         conditions: list[Json] = [
-            {"type": "group"} | self.group(segment_ids, depth - 1) | self.negate()
-            if depth > 1 and self.chance(4)
-            else self.leaf(segment_ids)
+            self.nested_group(segment_ids, depth - 1) if depth > 1 and self.chance(4) else self.leaf(segment_ids)
             for _ in range(self.one([1, 1, 2, 3]))
         ]
         if self.chance(4):
             conditions.insert(self.random.randint(0, len(conditions)), self.contrary(self.one(conditions), depth))
         return {"logic": self.one(["AND", "OR", "and", "Or"]), "conditions": conditions}
+
+    def nested_group(self, segment_ids: Sequence[int], depth: int) -> Json:
+        """A condition that joins others; half of them count theirs, some of which may be the same."""
+        group = {"type": "group"} | self.group(segment_ids, depth) | self.negate()
+        if self.chance(2):
+            return group
+        conditions = [*group["conditions"]] + [self.leaf(segment_ids) for _ in range(self.one([0, 1, 2, 3]))]
+        if self.chance(4):
+            conditions.append(deepcopy(self.one(conditions)))
+        least = self.random.randint(1, len(conditions))
+        return group | {"logic": self.one(["AT_LEAST", "At_Least"]), "at_least": least, "conditions": conditions}
 
     def contrary(self, condition: Json, depth: int) -> Json:
         """The complement of a condition, by itself or, where groups may nest, in a group with another condition."""

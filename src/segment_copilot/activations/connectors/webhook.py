@@ -76,7 +76,9 @@ class Webhook:
         await self._post(body, "activation-test", config, outgoing)
 
     async def send(self, batch: Batch, config: WebhookConfig, outgoing: Outgoing) -> Outcome:
-        """Post a batch."""
+        """Post a batch; an empty one only where it says that nobody is in the audience."""
+        if not (batch.entered or batch.left or batch.is_full):
+            return Outcome()
         body = _Body(
             "activation.batch",
             batch.activation_id,

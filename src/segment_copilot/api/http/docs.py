@@ -22,10 +22,10 @@ _PAGE: Final = """<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>segment-copilot API</title>
 <link rel="icon" href="data:,">
-<link rel="stylesheet" href="/docs/swagger-ui.css">
+<link rel="stylesheet" href="/docs/api/swagger-ui.css">
 <main id="swagger-ui"></main>
-<script src="/docs/swagger-ui-bundle.js"></script>
-<script src="/docs/start.js"></script>
+<script src="/docs/api/swagger-ui-bundle.js"></script>
+<script src="/docs/api/start.js"></script>
 </html>
 """
 _START: Final = """SwaggerUIBundle({
@@ -54,13 +54,13 @@ def schema(request: Request[Any, Any, State]) -> Response[bytes]:
     return Response(state.openapi, media_type="application/json")
 
 
-@get("/docs", opt=Route(public=True).opt, include_in_schema=False, sync_to_thread=False)
+@get("/docs/api", opt=Route(public=True).opt, include_in_schema=False, sync_to_thread=False)
 def page() -> Response[str]:
     """Return the page itself."""
     return Response(_PAGE, media_type="text/html", headers=_POLICY)
 
 
-@get("/docs/{name:str}", opt=Route(public=True).opt, include_in_schema=False, sync_to_thread=False)
+@get("/docs/api/{name:str}", opt=Route(public=True).opt, include_in_schema=False, sync_to_thread=False)
 def asset(name: FromPath[str]) -> Response[bytes]:
     """Return a file that the page loads."""
     if name == "start.js":

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from functools import cache
 from html import escape
 from importlib.resources import files
-from typing import Final
+from typing import Any, Final
 
-from litestar import Response, get
+from litestar import Request, Response, get
+from litestar.datastructures import State
 from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
@@ -34,11 +35,13 @@ _FRONT: Final = """<h1>segment-copilot</h1>
 <p>Describe an audience in words; get back a segment that is valid, counted, explained and ready to review and save.
 This is its API: JSON and server-sent events under <code>/api/</code>, with a key.</p>
 <ul>
-<li><a href="/docs">The API, to read and to try</a></li>
+{console}<li><a href="/docs">The documentation</a></li>
+<li><a href="/docs/api">The API, to read and to try</a></li>
 <li><a href="/schema">The same as an OpenAPI document</a></li>
 <li><a href="/problems">Problems: every error code</a></li>
 <li><a href="/health/ready">Whether this process can take requests</a></li>
 </ul>"""
+_CONSOLE: Final = '<li><a href="/console">The console, to look through</a></li>\n'
 _POLICY: Final = {
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; "
@@ -55,9 +58,10 @@ class _Entry(Struct, frozen=True):
 
 
 @get("/", opt=Route(public=True).opt, include_in_schema=False, sync_to_thread=False)
-def front() -> Response[str]:
+def front(request: Request[Any, Any, State]) -> Response[str]:
     """Return what this is, and where to read on."""
-    return _page("segment-copilot", _FRONT)
+    console = _CONSOLE if request.app.state.resources.settings.console else ""
+    return _page("segment-copilot", _FRONT.format(console=console))
 
 
 @get("/problems", opt=Route(public=True).opt, include_in_schema=False, sync_to_thread=False)

@@ -13,7 +13,7 @@ from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFou
 from msgspec import Struct
 
 from segment_copilot import errors
-from segment_copilot.api.http.routes import methods_of
+from segment_copilot.api.http.routes import methods_of, nearest_path
 from segment_copilot.errors import Finding, SegmentCopilotError
 
 log = structlog.get_logger()
@@ -188,6 +188,8 @@ def _framework_problem(request: Request[Any, Any, Any], error: HTTPException) ->
         else:
             error.headers = {"allow": ", ".join(sorted(methods))}
             detail = f"This path takes {error.headers['allow']}."
+    if isinstance(error, NotFoundException) and not methods_of(request.scope) and (near := nearest_path(request.scope)):
+        detail = f"{_DETAILS[404]} Did you mean {near}?"
     findings = _parameter_findings(error) if isinstance(error, ValidationException) else ()
     return _response(
         request,

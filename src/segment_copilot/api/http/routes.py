@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
+from itertools import zip_longest
 from typing import Any, Final
 
 from litestar import Litestar
-from litestar.handlers import BaseRouteHandler
+from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from litestar.routes import BaseRoute, HTTPRoute
 from litestar.types import HTTPScope
 from msgspec import Struct
+from rapidfuzz import fuzz, process
 
 from segment_copilot.errors import SegmentCopilotError
 
@@ -131,6 +133,42 @@ def methods_of(scope: HTTPScope) -> frozenset[str]:
     found = exact or [route for route in routes if _fits(route, words)]
     methods = {method for route in found for method in route.route_handler_map}
     return frozenset(methods | ({"HEAD"} if "GET" in methods else set()))
+
+
+def nearest_path(scope: HTTPScope) -> str | None:
+    """Returns the documented path that the path of a request is spelled nearly as; None where none is near.
+
+    A parameter takes the word that stands as far from the end as it, so `/api/segment/5` is near `/api/segments/5/` and
+    `/segments/5` too.
+    """
+    path = scope["path"]
+    if len(path) > _LONGEST_PATH:
+        return None
+    app: Litestar = scope["litestar_app"]
+    words = [word for word in path.split("/") if word]
+    documented = (route for route in app.routes if isinstance(route, HTTPRoute) and _is_documented(route))
+    paths = {_filled([*_words(route)], words) for route in documented}
+    near = process.extractOne(_spelled(words), paths, scorer=fuzz.ratio, score_cutoff=_NEAR)
+    return near[0] if near and near[0] != _spelled(words) else None  # the same, where an id in it is none
+
+
+_LONGEST_PATH: Final = 200  # characters: what is longer costs more to compare than it tells
+_NEAR: Final = 80.0  # per cent of the letters of both
+
+
+def _is_documented(route: HTTPRoute) -> bool:
+    return any(
+        handler.resolve_include_in_schema() for handler in _handlers(route) if isinstance(handler, HTTPRouteHandler)
+    )
+
+
+def _filled(pattern: list[str], words: list[str]) -> str:
+    from_the_end = zip_longest(reversed(pattern), reversed(words[-len(pattern) :]), fillvalue="")
+    return _spelled([word if part.startswith("{") and word else part for part, word in from_the_end][::-1])
+
+
+def _spelled(words: Iterable[str]) -> str:
+    return "".join(f"/{word}" for word in words) + "/"
 
 
 def _words(route: HTTPRoute) -> Iterable[str]:

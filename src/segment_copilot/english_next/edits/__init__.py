@@ -5,6 +5,6 @@ sentence changes nothing: then it is somebody else's to read.
 """
 
 from segment_copilot.english_next.edits.outcome import Edited
-from segment_copilot.english_next.edits.reading import read_edit
+from segment_copilot.english_next.edits.reading import added, read_edit
 
-__all__ = ["Edited", "read_edit"]
+__all__ = ["Edited", "added", "read_edit"]

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from msgspec import UNSET
+from msgspec import UNSET, structs
 
 from segment_copilot.english_next.edits.aspects import (
     events_of,
     has_window,
+    is_number,
     numbers_of,
     retested,
     tests_of,
+    with_own_test,
     with_test,
     with_values,
 )
@@ -19,7 +21,6 @@ from segment_copilot.english_next.edits.meant import (
     LEAST,
     Made,
     Parts,
-    has_people,
     is_of,
     leaves_said,
     opposite_test,
@@ -31,15 +32,19 @@ from segment_copilot.english_next.edits.meant import (
 )
 from segment_copilot.english_next.edits.said import Desk, Part
 from segment_copilot.english_next.edits.setting import SAME, fit_in, merge, merged, set_in, set_to
-from segment_copilot.english_next.edits.targets import Target
+from segment_copilot.english_next.edits.targets import Target, targets
 from segment_copilot.english_next.edits.tree import as_one, excluding, joined, put
 from segment_copilot.english_next.spans import union
 from segment_copilot.language import (
     Condition,
     Definition,
     EventCount,
+    UserProperty,
 )
 
+_YOUNGEST: Final = 14
+_OLDEST: Final = 99
+_AGED: Final = frozenset({"over", "under", "above", "below"})
 POSITIVE: Final = frozenset({"eq", "in", "contains", "contains_any"})
 
 
@@ -49,9 +54,22 @@ def set_or_add(desk: Desk, parts: Parts) -> list[Made]:
     if new.says({"also", "too", "well"}):
         return [] if old else add(desk, parts)
     if (made := set_to(desk, parts)) or old or (new.negated and not new.values and new.says({","})):
-        return made
+        return [*made, *_of_age(desk, new, made)]
     alone = all(len(one.conditions) == 1 and not one.exclude for one, _ in readings(desk, new))
     return add(desk, parts) if alone else []
+
+
+def _of_age(desk: Desk, new: Part, made: list[Made]) -> list[Made]:
+    """Return what "over 18" means too where nothing says what is counted: people of that age."""
+    one = new.quantities[0] if len(new.quantities) == 1 and not new.content & ~new.quantities[0].mask else None
+    if not made or one is None or not {*one.words} & _AGED or not _YOUNGEST <= one.quantity.value <= _OLDEST:
+        return []
+    top = max(one.rank for one in made)
+    if any(isinstance(place.node, UserProperty) and is_number(place.node) for place in desk.places):
+        return []
+    found = [one.definition for one in desk.audiences(new.text) if len(one.definition.conditions) == 1]
+    ages = [one.conditions[0] for one in found if isinstance(one.conditions[0], UserProperty)]
+    return [Made(joined(desk.definition, [one], "AND"), top) for one in ages[:1]]
 
 
 def add(desk: Desk, parts: Parts) -> list[Made]:
@@ -95,18 +113,21 @@ def who(desk: Desk, parts: Parts) -> list[Made]:
 
 def add_people(desk: Desk, parts: Parts) -> list[Made]:
     """Add people who started a trial: these too, or only these? Both may be meant."""
-    return _in_lists(desk, parts["new"]) or [*add(desk, parts), *either(desk, parts)]
+    return _in_lists(desk, parts["new"]) or [*either(desk, parts), *add(desk, parts)]
+
+
+def is_plain(node: EventCount) -> bool:
+    """Return whether a condition asks only that something was done."""
+    return (node.operator, node.value, node.where) == ("gte", 1, UNSET)
 
 
 def _is_implied(desk: Desk, node: Condition) -> bool:
     """Return whether a condition is only that something was done that the draft counts already."""
-    plain = (
+    return (
         isinstance(node, EventCount)
-        and (node.operator, node.value, node.where) == ("gte", 1, UNSET)
+        and is_plain(node)
         and not has_window(node)
-    )
-    return plain and any(
-        events_of(place.node) == events_of(node) and any(numbers_of(place.node)) for place in desk.places
+        and any(events_of(place.node) == events_of(node) and any(numbers_of(place.node)) for place in desk.places)
     )
 
 
@@ -147,6 +168,23 @@ def either(desk: Desk, parts: Parts) -> list[Made]:
     return made
 
 
+def _either_event(desk: Desk, new: Part) -> list[Made]:
+    """Return the draft that takes another event too where it takes one at all: of "clicks count as well"."""
+    places = [
+        one for one in desk.places if isinstance(one.node, EventCount) and is_plain(one.node) and not one.excluded
+    ]
+    said = [one for one, _ in leaves_said(desk, new) if isinstance(one, EventCount) and is_plain(one)]
+    return [
+        made
+        for place in places
+        for one in said
+        if not new.has("people") and not has_window(one) and not new.says({"who", "that"})
+        for made in placed(
+            desk, place, structs.replace(place.node, event_type=[*events_of(place.node), *events_of(one)]), 0.0
+        )
+    ]
+
+
 def _group(*conditions: Condition) -> Condition:
     return as_one(Definition("OR", list(conditions)))
 
@@ -154,13 +192,17 @@ def _group(*conditions: Condition) -> Condition:
 def only(desk: Desk, parts: Parts) -> list[Made]:
     """Only in Spain; just shoes; only in the last week; keep only gold members."""
     new = parts["new"]
+    if "old" in parts:
+        found = targets(desk, parts["old"])
+        of = frozenset(one.place.path for one in found if not one.open)
+        return only(structs.replace(desk, among=of), {"new": new}) if of else []
     if new.values and not new.windows and not new.quantities:
         made = [
             one for place in desk.places if not place.excluded for one in set_in(desk, new, Target(place, open=True))
         ]
         if max((one.rank for one in made), default=0) >= SAME:
             return made
-    if not has_people(new) and not new.content & ~union((*new.windows, *new.quantities)):
+    if not new.has("people") and not new.content & ~union((*new.windows, *new.quantities)):
         return set_to(desk, parts)
     if new.quantities and not whose(new):
         made = [
@@ -175,19 +217,16 @@ def only(desk: Desk, parts: Parts) -> list[Made]:
 
 
 def _narrowed(desk: Desk, new: Part) -> list[Made]:
-    """Return the draft with more said of what was done at all: "only those who opened the flash sale campaign"."""
-    plain = [
-        place
-        for place in desk.places
-        if isinstance(place.node, EventCount) and (place.node.operator, place.node.value) == ("gte", 1)
-    ]
-    made = [
-        (place, merge(place.node, node))
-        for node, _ in leaves_said(desk, new, LEAST)
-        if node.__class__ is EventCount
-        for place in plain
-        if not place.excluded
-    ]
+    """Return the draft with more said of what was done: "only those who opened the flash sale campaign", "only orders with a coupon"."""
+    places = [one for one in desk.places if isinstance(one.node, EventCount) and not one.excluded]
+    if new.has("people"):  # who did it once so may have done it otherwise as well
+        places = [
+            one
+            for one in places
+            if isinstance(one.node, EventCount) and (one.node.operator, one.node.value) == ("gte", 1)
+        ]
+    said = [node for node, _ in leaves_said(desk, new, LEAST) if isinstance(node, EventCount)]
+    made = [(place, merge(place.node, node)) for node in said for place in places]
     return [one for place, node in made if node is not None for one in placed(desk, place, node, 0.0)]
 
 
@@ -199,20 +238,9 @@ def filtered(desk: Desk, new: Part, *, turned: bool = False) -> list[Made]:
         tests = tests_said(new, events[0]) if len(events) == 1 and not place.excluded and not whose(new) else ()
         changed: Condition | None = place.node
         for test in tests if len(tests) == 1 or not turned else ():
-            known = (
-                next(
-                    (one for one in tests_of(changed) if one.at is not None and one.test.property == test.property),
-                    None,
-                )
-                if changed
-                else None
-            )
             said = opposite_test(test) if turned else test
-            changed = (
-                (retested(changed, known, said) if known and not turned else with_test(changed, said))
-                if changed
-                else None
-            )
+            if changed is not None:
+                changed = with_test(changed, said) if turned else with_own_test(changed, said)
         if changed is not None and changed != place.node:
             made += placed(desk, place, changed, float(len(tests)))
     return made
@@ -224,4 +252,4 @@ def include(desk: Desk, parts: Parts) -> list[Made]:
     out = [place for place in desk.places if place.excluded and not new.content & ~desk.explained(new, place)]
     if out and new.content:
         return [one for place in out for one in placed(desk, place, None, 0.0)]
-    return _in_lists(desk, new) or either(desk, parts)
+    return _in_lists(desk, new) or _either_event(desk, new) or either(desk, parts)

@@ -27,6 +27,7 @@ from segment_copilot.language import (
     WhereGroup,
     Window,
 )
+from segment_copilot.language.nodes import Step
 
 WINDOWED: Final = (EventCount, Monetary, EventProperty)
 NUMBERED: Final = (EventCount, Monetary, EventPeriods)
@@ -51,17 +52,9 @@ class Tested(Struct, frozen=True):
 
 def events_of(node: Condition) -> tuple[str, ...]:
     """Return the event types of a condition."""
-    if isinstance(node, EventSequence):
-        found = [one if isinstance(one, str) else one.event_type for one in node.events]
-    else:
-        found = [cast("Any", getattr(node, "event_type", None))]
-    named: list[Any] = [
-        name
-        for one in found
-        if one is not None
-        for name in (cast("list[Any]", one) if isinstance(one, list) else [one])
-    ]
-    return tuple(str(name) for name in named)
+    steps: list[Any] = list(node.events) if isinstance(node, EventSequence) else [node]
+    named = [one if isinstance(one, str) else getattr(one, "event_type", ()) for one in steps]
+    return tuple(name for one in named for name in ([one] if isinstance(one, str) else one))
 
 
 def tests_of(node: Condition) -> Iterator[Tested]:
@@ -93,11 +86,17 @@ def with_test(node: Condition, test: PropertyTest) -> Condition | None:
     where: Any = getattr(node, "where", None)
     if where is None or (isinstance(where, WhereGroup) and where.logic == "OR" and len(where.conditions) > 1):
         return None
-    if isinstance(where, WhereGroup):
-        return structs.replace(
-            cast("Any", node), where=structs.replace(where, logic="AND", conditions=[*where.conditions, test])
-        )
-    return structs.replace(cast("Any", node), where=[*(where or ()), test])
+    grouped = isinstance(where, WhereGroup)
+    more: Any = (
+        structs.replace(where, logic="AND", conditions=[*where.conditions, test]) if grouped else [*(where or ()), test]
+    )
+    return structs.replace(cast("Any", node), where=more)
+
+
+def with_own_test(node: Condition, test: PropertyTest) -> Condition | None:
+    """Return the condition with a test in the place of the one that it has of the same property, or besides."""
+    known = next((one for one in tests_of(node) if one.at is not None and one.test.property == test.property), None)
+    return retested(node, known, test) if known else with_test(node, test)
 
 
 def with_values(test: Any, values: Sequence[Any], operator: str = "") -> Any:
@@ -131,18 +130,14 @@ def with_window(node: Condition, said: Said) -> Condition | None:
     length = said.length
     match node:
         case EventCount() | Monetary() | EventProperty():
-            fields = when(said)
-            return (
-                structs.replace(node, **{"window": UNSET, "window_days": UNSET, **fields})
-                if fields or said.kind == "ever"
-                else None
-            )
+            known = (fields := when(said)) or said.kind == "ever"
+            return structs.replace(node, **{"window": UNSET, "window_days": UNSET, **fields}) if known else None
         case Recency() if said.kind == "between" and (low := days_in(said.near)) and (high := days_in(length)):
             return structs.replace(node, operator="between", window_days=low, value2=high)
         case Recency() if said.kind in {"last", "ago"} and (days := days_in(length)):
-            return structs.replace(
-                node, window_days=days, value2=UNSET, operator="gt" if node.operator == "between" else node.operator
-            )
+            return _since(node, days)
+        case EventSequence() if said.kind == "last" and length and (gapped := _gapped(node, length)):
+            return gapped
         case EventSequence() if said.kind == "last" and length and (node.search_window is UNSET or has_window(node)):
             return structs.replace(node, window=Window(last=length.json), window_days=UNSET)
         case UserProperty() | EventTime() if has_window(node) and length and said.kind in {"last", "next"}:
@@ -151,19 +146,30 @@ def with_window(node: Condition, said: Said) -> Condition | None:
             return None
 
 
+def _since(node: Recency, days: int) -> Recency:
+    operator = "gt" if node.operator == "between" else node.operator
+    return structs.replace(node, window_days=days, value2=UNSET, operator=operator)
+
+
+def _gapped(node: EventSequence, length: Length) -> Condition | None:
+    """Return a sequence with another bound of the one gap that has one; None where it bounds all or none of them."""
+    bound = [at for at, one in enumerate(node.events) if isinstance(one, Step) and one.within is not UNSET]
+    if has_window(node) or len(bound) != 1:
+        return None
+    events: list[Any] = [
+        structs.replace(one, within=length.json) if at in bound and isinstance(one, Step) else one
+        for at, one in enumerate(node.events)
+    ]
+    return structs.replace(node, events=events)
+
+
 def length_of(node: Condition) -> Length | None:
     """Return how long the window of a condition is; None where it is no length."""
     days: Any = getattr(node, "window_days", UNSET)
     if isinstance(days, int):
         return Length(days, "d")
     window: Any = getattr(node, "window", UNSET)
-    text = (
-        window.last
-        if isinstance(window, Window)
-        else node.value
-        if isinstance(node, UserProperty | EventTime)
-        else UNSET
-    )
+    text: Any = node.value if isinstance(node, UserProperty | EventTime) else getattr(window, "last", UNSET)
     if not isinstance(text, str) or not text[:1].isdigit():
         return None
     digits = "".join(char for char in text if char.isdigit())
@@ -173,12 +179,7 @@ def length_of(node: Condition) -> Length | None:
 def with_number(node: Condition, said: Quantity) -> Condition | None:
     """Return the condition with another number to compare with; None where it has none, or none of that kind."""
     if isinstance(node, Recency) and said.bare and not said.currency and not said.times and said.value > 0:
-        return structs.replace(
-            node,
-            window_days=int(said.value),
-            value2=UNSET,
-            operator="gt" if node.operator == "between" else node.operator,
-        )
+        return _since(node, int(said.value))
     if isinstance(node, EventCount) and (said.currency or not float(said.value).is_integer()):
         return None
     if (isinstance(node, NUMBERED) or is_number(node)) and not (said.times and not isinstance(node, EventCount)):
@@ -215,9 +216,8 @@ def whole(value: float) -> int | float:
 def numbers_of(node: Condition) -> tuple[float, ...]:
     """Return the numbers that a condition compares with."""
     sides: list[Any] = [
-        getattr(node, "value", UNSET),
-        getattr(node, "value2", UNSET),
-        *(test.value for test in _where(node)),
+        *(getattr(node, name, UNSET) for name in ("value", "value2")),
+        *(one.value for one in _where(node)),
     ]
     flat: list[Any] = [one for side in sides for one in (cast("list[Any]", side) if isinstance(side, list) else [side])]
     return tuple(float(one) for one in flat if isinstance(one, int | float) and not isinstance(one, bool))

@@ -9,10 +9,20 @@ from msgspec import structs
 
 from segment_copilot.english_next.edits.adding import add, add_people, either, include, only, set_or_add, too, who
 from segment_copilot.english_next.edits.meant import Change, Made, Parts
-from segment_copilot.english_next.edits.removing import drop_people, exclude, keep, negate, remove
+from segment_copilot.english_next.edits.removing import (
+    anywhere,
+    drop_people,
+    exclude,
+    keep,
+    negate,
+    remove,
+    same,
+    timeless,
+)
 from segment_copilot.english_next.edits.replacing import instead, swap
 from segment_copilot.english_next.edits.said import Desk
 from segment_copilot.english_next.edits.setting import at, bound, moved
+from segment_copilot.english_next.edits.steps import step_in, step_out
 
 
 def logic(name: Any) -> Change:
@@ -36,6 +46,7 @@ def nothing(desk: Desk, parts: Parts) -> list[Made]:
 KINDS: Final[Mapping[str, Change]] = {
     "set": set_or_add, "bare": set_or_add, "swap": swap, "add": add, "too": too, "or": either, "only": only, "remove": remove, "exclude": exclude, "include": include,
     "keep": keep, "instead": instead, "enough": at("gte"), "cap": at("lte"), "drop_people": drop_people, "nothing": nothing, "upper": bound(upper=True), "lower": bound(upper=False), "who": who, "add_people": add_people, "negate": negate, "any": logic("OR"), "all": logic("AND"),
+    "timeless": timeless, "anywhere": anywhere, "same": same, "step_in": step_in(1), "step_last": step_in(0), "step_out": step_out,
     "up": moved(lambda was, step: was + step), "down": moved(lambda was, step: was - step),
     "times": moved(lambda was, step: was * 2 + 0 * step), "half": moved(lambda was, step: was / 2 + 0 * step),
 }  # fmt: skip

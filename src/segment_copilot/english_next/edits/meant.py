@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from msgspec import Struct, structs
+from msgspec import UNSET, Struct, structs
 
 from segment_copilot.english_next import lexicon
-from segment_copilot.english_next.edits import ways
 from segment_copilot.english_next.edits.aspects import (
+    WINDOWED,
     events_of,
+    has_window,
     tests_field,
     tests_of,
     with_values,
@@ -68,21 +69,56 @@ def placed(desk: Desk, place: Place, node: Condition | None, rank: float) -> lis
 
 def readings(desk: Desk, new: Part, likely: float = _LIKELY) -> list[tuple[Definition, float]]:
     """Return what words mean as an audience of their own; a bare number or time is none."""
-    if not new.content & ~union((*new.quantities, *new.windows)) and not any(
+    again = (new.again,) if new.again else ()
+    if not new.content & ~union((*new.quantities, *new.windows, *again)) and not any(
         _of_age(one.words) for one in new.quantities
     ):
         return []
     country = any(value.place.field.country for one in new.values for value in one.values)
-    named = [one.segment for one in new.segments if one.share == 1 and not new.content & ~one.mask and not country]
+    told = sum(1 << at for at, token in enumerate(new.found.tokens) if token.stem in lexicon.swallowed("segment"))
+    told = told if new.says({"segment", "list", "audience"}) else 0  # "the members of the Staff segment"
+    named = [one.segment for one in new.segments if one.share == 1 and not new.content & ~one.mask & ~told]
+    named = named if told or not country else []
     if named:  # the whole name of a segment comes before a value that is called so
         return [(Definition("AND", [SegmentMembership(segment_id=named[0])]), 0.0)]
-    found = [one for one in desk.audiences(new.text) if not _is_presence(one.definition, new)]
+    found = [one for one in desk.audiences(_said_of(new)) if not _is_presence(one.definition, new)]
+    if new.again:
+        found = [structs.replace(one, definition=_timed_as(desk, one.definition)) for one in found]
     weight = sum(one.probability for one in found)
     if not found or weight < likely:
         return [(Definition("AND", [node]), 0.0) for node in _named(new)]
     if found[0].probability / weight >= _CLEAR:
         return [(found[0].definition, 0.0)]
     return [(one.definition, 0.0) for one in found[:2]]
+
+
+def _said_of(new: Part) -> str:
+    """Return the words of a part but those that only say that it is the same time: "in that time", "the same 30 days"."""
+    bits = [at for at in range(len(new.found.tokens)) if new.span >> at & 1]
+    kept = (
+        [[at for at in bits if at < new.again.start], [at for at in bits if at >= new.again.end]]
+        if new.again
+        else [bits]
+    )
+    return " ".join(filter(None, (new.found.sentence.said(some) for some in kept))).strip(" ,.;:!?")
+
+
+def _timed_as(desk: Desk, definition: Definition) -> Definition:
+    """Return what was read with the one time span that the draft has, where it says no other."""
+    spans = {
+        repr(span): span
+        for place in desk.places
+        for span in [{name: getattr(place.node, name, UNSET) for name in ("window", "window_days")}]
+        if isinstance(place.node, WINDOWED) and has_window(place.node)
+    }
+    if len(spans) != 1:
+        return definition
+    fields: Any = next(iter(spans.values()))
+    timed = [
+        structs.replace(one, **fields) if isinstance(one, WINDOWED) and not has_window(one) else one
+        for one in definition.conditions
+    ]
+    return structs.replace(definition, conditions=timed)
 
 
 def _named(new: Part) -> list[Condition]:
@@ -151,12 +187,7 @@ def whose(new: Part) -> bool:
     """Return whether words are about people, and not about what they did: "from Spain", "who bought shoes"."""
     tokens, start = new.found.tokens, (new.span & -new.span).bit_length() - 1
     traits = any(not value.place.event and value.place.field.country for one in new.values for value in one.values)
-    return traits or has_people(new) or tokens[start].lower in _LIVING
-
-
-def has_people(new: Part) -> bool:
-    """Return whether words are about people: "people who", "anyone", "whose"."""
-    return any(ways.is_part(token.stem, "people") for at, token in enumerate(new.found.tokens) if new.span >> at & 1)
+    return traits or new.has("people") or tokens[start].lower in _LIVING
 
 
 def own_value(values: Sequence[Value], node: Condition) -> Value | None:

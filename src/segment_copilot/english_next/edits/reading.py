@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct, structs
 
 from segment_copilot.english_next.anchors import Anchors, QuantityAnchor, find, names_of
+from segment_copilot.english_next.asking import sentences
 from segment_copilot.english_next.audience import left_of
 from segment_copilot.english_next.edits import ways
 from segment_copilot.english_next.edits.aspects import tests_of
@@ -18,11 +19,13 @@ from segment_copilot.english_next.edits.kinds import KINDS
 from segment_copilot.english_next.edits.meant import Made
 from segment_copilot.english_next.edits.outcome import Edited, Json
 from segment_copilot.english_next.edits.said import Desk, Part
-from segment_copilot.english_next.edits.tree import Unfit, document, places
-from segment_copilot.english_next.outcomes import Asked, Choice, Refused, Unplaced
+from segment_copilot.english_next.edits.targets import spoken
+from segment_copilot.english_next.edits.tree import Unfit, as_one, document, excluding, joined, places
+from segment_copilot.english_next.outcomes import Asked, Choice, Drafted, Refused, Unplaced
 from segment_copilot.english_next.outcomes import Part as Told
 from segment_copilot.english_next.plan import Base
 from segment_copilot.english_next.refusals import unplaced
+from segment_copilot.english_next.spans import union
 from segment_copilot.errors import InvalidDefinition
 from segment_copilot.language import Definition, EventSequence, UserProperty, decode, meaning
 from segment_copilot.language.catalog import Catalog
@@ -37,7 +40,9 @@ _STEPS: Final = 4
 _TRIES: Final = 40
 _OPTIONS: Final = 4
 _CUTS: Final = frozenset({"and", "but", ",", ".", ";", ":", "!", "then", "+", "—", "-"})
-_BEFORE: Final = frozenset({"up", "to", "only", "just", "="})
+_BEFORE: Final = frozenset(
+    {"up", "to", "only", "just", "=", "lower", "down", "not", "and", "rather", "than", "instead", "of", ","}
+)
 
 
 class Done(Struct, frozen=True):
@@ -93,6 +98,10 @@ class _Trial:
             "just",
         }:  # an idiom took it along
             fits.insert(0, ways.Fit("only", sure=True, slots={"new": (start, end)}))
+        if typed.startswith("lower to ") and end - start > 2:  # noqa: PLR2004  # read as "lower than"
+            fits.insert(0, ways.Fit("set", sure=True, slots={"new": (start + 2, end)}))
+        if found.tokens[start - 1].lower == "same" and start:
+            fits.insert(0, ways.Fit("same", sure=False, slots={"target": (start, end)}))
         if kind in {"remove", "exclude", "add", "or", "include"}:
             fits.insert(-1, ways.Fit(kind, sure=False, slots={"target": (start, end), "new": (start, end)}))
         for fit in fits:
@@ -125,6 +134,8 @@ class _Trial:
             return ()
         except OverflowError:  # a number that no window can have
             return ()
+        if not found and any(said.place and said.condition for said in map(spoken, parts.values())):
+            self.left = 0  # it was said which: no other one is tried
         if not found and fit.sure:
             self.wrong.append(("", parts.get("new") or parts.get("target")))
         return _best(found)
@@ -238,10 +249,30 @@ def read_edit(
     } and _is_many(desk, whole):
         return None
     trial = _Trial(again, definition)
-    done = trial.steps(desk, 0, end, "", _STEPS)
+    done = trial.steps(desk, _said_before(found), end, "", _STEPS)
     if done is None:
         return _refused(trial, desk)
     return _outcome(base, definition, done, catalog, found)
+
+
+def _said_before(found: Anchors) -> int:
+    """Return where what is asked begins: behind sentences that mention nothing of what there is."""
+    told = union((*found.windows, *found.quantities, *found.values, *found.fields, *found.segments, *found.metrics))
+    start = 0
+    for first, last in sentences(found.tokens)[:-1]:
+        if any(told >> at & 1 or found.evidence[at] for at in range(first, last)):
+            break
+        start = last + 1
+    return start
+
+
+def added(base: Base, more: Drafted, catalog: Catalog) -> Edited:
+    """Return what *base* is with all that another audience asks for besides."""
+    before = decode(base.definition)
+    conditions = more.definition.conditions if more.definition.logic == "AND" else [as_one(more.definition)]
+    after = joined(before, conditions, "AND")
+    out = more.definition.exclude
+    return _edited(base, before, excluding(after, out.conditions) if out else after, "", (), catalog)
 
 
 def _outcome(

@@ -6,14 +6,16 @@ from typing import Any, cast
 
 from msgspec import UNSET, structs
 
+from segment_copilot.english_next.edits import ways
 from segment_copilot.english_next.edits.adding import POSITIVE, filtered
 from segment_copilot.english_next.edits.aspects import (
+    has_window,
     retested,
     tests_of,
     windowless,
     with_values,
 )
-from segment_copilot.english_next.edits.meant import TURNED, Made, Parts, has_people, is_of, placed, readings
+from segment_copilot.english_next.edits.meant import TURNED, Made, Parts, is_of, placed, readings
 from segment_copilot.english_next.edits.said import Desk, Part
 from segment_copilot.english_next.edits.targets import Target, spoken, targets
 from segment_copilot.english_next.edits.tree import Unfit, as_one, excluding, put
@@ -108,7 +110,7 @@ def _out_of_lists(desk: Desk, new: Part) -> list[Made]:
 def drop_people(desk: Desk, parts: Parts) -> list[Made]:
     """Drop people in France; ignore orders under $20; remove the staff: verbs that take conditions away as well."""
     new = parts["new"]
-    if (new.segments and not new.values) or has_people(new):
+    if (new.segments and not new.values) or new.has("people"):
         return exclude(desk, parts)
     return filtered(desk, new, turned=True)
 
@@ -138,3 +140,25 @@ def negate(desk: Desk, parts: Parts) -> list[Made]:
         if not one.open or len(desk.places) == 1
         for made in placed(desk, one.place, opposite(one.place.node), one.rank)
     ]
+
+
+def timeless(desk: Desk, parts: Parts) -> list[Made]:
+    """Whenever; no time limit; of all time: of the one condition that has a time span, or of one of them."""
+    del parts
+    timed = [(place, windowless(place.node)) for place in desk.places if has_window(place.node) and not place.excluded]
+    return [made for place, node in timed if node is not None for made in placed(desk, place, node, 0.0)]
+
+
+def anywhere(desk: Desk, parts: Parts) -> list[Made]:
+    """Worldwide; in any country: without what says where people live."""
+    del parts
+    named = (f"{getattr(place.node, 'property', '')}".lower() for place in desk.places)
+    found = [place for place, name in zip(desk.places, named, strict=True) if name in ways.words("where")]
+    return [made for place in found for made in placed(desk, place, None, 0.0)]
+
+
+def same(desk: Desk, parts: Parts) -> list[Made]:
+    """The window stays; keep the country; with the same 30 days: what the draft has, which changes nothing."""
+    part = parts["target"]
+    found = [one for one in targets(desk, part) if not one.open and not one.place.excluded]
+    return [Made(desk.definition)] if found and part.content else []

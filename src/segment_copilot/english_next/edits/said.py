@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from functools import cache, cached_property
 from typing import Final
@@ -10,6 +10,8 @@ from typing import Final
 from msgspec import Struct
 
 from segment_copilot.english.times import phrases
+from segment_copilot.english.times.windows import Window as Said
+from segment_copilot.english.words.lexer import read
 from segment_copilot.english.words.stems import stem
 from segment_copilot.english_next import lexicon
 from segment_copilot.english_next.anchors import (
@@ -33,7 +35,7 @@ from segment_copilot.english_next.edits.aspects import (
     tests_field,
     tests_of,
 )
-from segment_copilot.english_next.edits.tree import Place, places
+from segment_copilot.english_next.edits.tree import Path, Place, places
 from segment_copilot.english_next.meanings import when
 from segment_copilot.english_next.names import Value, concept
 from segment_copilot.english_next.spans import longest, union
@@ -42,6 +44,11 @@ from segment_copilot.language.describe import describe_condition
 
 _READ: Final = 10
 """Parts of one message that are read as audiences; more are not looked at."""
+
+
+_ARTICLES: Final = frozenset({"a", "an", "the", "whole", "full", "entire"})
+_BETWEEN: Final = frozenset({"for", "in", "to", "by", "with", "into", "over", "within", "of", "same"})
+_ONE: Final = read("1")[0]
 
 
 class Part(Struct, frozen=True, dict=True):
@@ -58,7 +65,27 @@ class Part(Struct, frozen=True, dict=True):
     @cached_property
     def windows(self) -> tuple[WindowAnchor, ...]:
         """Return when, as it says; not "in that time", which points elsewhere."""
-        return tuple(one for one in self.found.windows if self._has(one) and one.window.kind != "same")
+        whole = tuple(one for one in self.found.windows if self._has(one) and one.window.kind != "same")
+        return whole or tuple(self._lengths())
+
+    @cached_property
+    def again(self) -> WindowAnchor | None:
+        """Return where it points back to a time: "in that time", "the same 30 days"."""
+        return next((one for one in self.found.windows if self._has(one) and one.window.kind == "same"), None)
+
+    def _lengths(self) -> Iterator[WindowAnchor]:
+        """Yield what is a length of time here though it is no time span by itself: "for 30 days" cut, "a quarter"."""
+        tokens = self.found.tokens
+        bits = [at for at in range(len(tokens)) if self.span >> at & 1 and tokens[at].lower not in _ARTICLES]
+        first = (self.span & -self.span).bit_length() - 1
+        held = any(
+            one.start < first < one.end and tokens[first - 1].lower not in _BETWEEN for one in self.found.windows
+        )
+        for start in bits[: 0 if held else 1]:
+            read = phrases.length((*tokens[:start], *([] if tokens[start].kind == "number" else [_ONE]), *tokens[start : bits[-1] + 1]), start)  # fmt: skip
+            size = 0 if read is None else read[1] - start - (tokens[start].kind != "number")
+            if read is not None and size == len(bits):
+                yield WindowAnchor(start, start + size, Said("last", rolling=True, length=read[0]))
 
     @cached_property
     def quantities(self) -> tuple[QuantityAnchor, ...]:
@@ -107,6 +134,10 @@ class Part(Struct, frozen=True, dict=True):
     def _has(self, one: Anchor) -> bool:
         return one.mask & self.span == one.mask
 
+    def has(self, name: str) -> bool:
+        """Return whether a word of a class is in it: "subject", "people"."""
+        return any(ways.is_part(one.stem, name) for at, one in enumerate(self.found.tokens) if self.span >> at & 1)
+
     def says(self, words: set[str]) -> bool:
         """Return whether one of these words is in it."""
         return any(token.lower in words for at, token in enumerate(self.found.tokens) if self.span >> at & 1)
@@ -134,11 +165,12 @@ class Desk(Struct, frozen=True, dict=True):
     as_of: datetime
     timezone: str
     memory: dict[str, Understood | None]
+    among: frozenset[Path] | None = None
 
     @cached_property
     def places(self) -> tuple[Place, ...]:
-        """The conditions of the draft."""
-        return places(self.definition)
+        """The conditions of the draft, or those *among* them that are spoken of."""
+        return tuple(one for one in places(self.definition) if self.among is None or one.path in self.among)
 
     @cached_property
     def segment_names(self) -> Mapping[int, str]:

@@ -23,6 +23,7 @@ from segment_copilot.english_next.edits.aspects import (
     tests_of,
     whole,
     with_number,
+    with_own_test,
     with_test,
     with_values,
     with_window,
@@ -39,7 +40,7 @@ from segment_copilot.english_next.edits.meant import (
 )
 from segment_copilot.english_next.edits.said import Desk, Part
 from segment_copilot.english_next.edits.targets import Target, spoken, targets
-from segment_copilot.english_next.edits.tree import Unfit, put
+from segment_copilot.english_next.edits.tree import Place, Unfit, put
 from segment_copilot.english_next.names import Value
 from segment_copilot.english_next.spans import union
 from segment_copilot.language import (
@@ -62,7 +63,9 @@ _METRIC: Final = {"distinct": "count_distinct"}
 def set_to(desk: Desk, parts: Parts) -> list[Made]:
     """Make it 5; change the window to 60 days; the country should be Spain; Germany instead."""
     new = parts["new"]
-    if new.negated and not new.values and new.says({","}):
+    if (new.negated and not new.values and new.says({","})) or (spoken(new).condition and spoken(new).place):
+        return []
+    if "gone" in parts and all(one.open for one in targets(desk, parts["gone"])):
         return []
     among = targets(desk, parts["old"]) if "old" in parts else tuple(Target(place, open=True) for place in desk.places)
     if "old" in parts and any(one.open for one in among):
@@ -110,13 +113,10 @@ def fit_in(desk: Desk, new: Part, target: Target) -> tuple[Condition, float] | N
     for one in new.quantities:
         if target.side == "window" or (spoken(new).window and not new.windows):
             length = length_of(node) if not new.windows else None
-            made = (
-                with_window(node, When("last", length=Length(int(one.quantity.value), length.unit))) if length else None
-            )
+            long = When("last", length=Length(int(one.quantity.value), length.unit)) if length else None
+            made = with_window(node, long) if long else None
         else:
-            counts = may_count(one) and not any(
-                ways.is_part(token.stem, "subject") for at, token in enumerate(new.found.tokens) if new.span >> at & 1
-            )
+            counts = may_count(one) and not new.has("subject")
             made = with_number(node, one.quantity) if counts or isinstance(node, UserProperty | Monetary) else None
         if made is None:
             return None
@@ -130,7 +130,13 @@ def fit_in(desk: Desk, new: Part, target: Target) -> tuple[Condition, float] | N
     ends = sum(1 << at for at, token in enumerate(new.found.tokens) if ways.is_part(token.stem, "end"))
     used |= told | desk.explained(new, place) | words.words & ~ends
     behind = new.values and new.negated and new.negated > new.values[0].mask
-    if words.exclusion or behind or new.content & ~used or (new.negated and not new.values):
+    if (
+        (words.condition and target.open)
+        or words.exclusion
+        or behind
+        or new.content & ~used
+        or (new.negated and not new.values)
+    ):
         return None
     return node, rank + more + (desk.explained(new, place) & new.content & ~told).bit_count() - 3 * place.excluded
 
@@ -158,17 +164,14 @@ def _valued(new: Part, target: Target, node: Condition) -> tuple[Condition, int,
     for values in groups.values():
         tested = tests_field(node, values[0].place)
         said = list(dict.fromkeys(one.value for one in values))
-        operator = ""
         if tested is not None:
-            if new.negated:
-                operator = "not_in"
-            elif target.values and len(tested.values) > len(target.values):
+            if not new.negated and target.values and len(tested.values) > len(target.values):
                 said = [
                     one
                     for old in tested.values
                     for one in (said if old == target.values[0] else [] if old in target.values else [old])
                 ]
-            test = with_values(tested.test, list(dict.fromkeys(said)), "neq" if operator else "")
+            test = with_values(tested.test, list(dict.fromkeys(said)), "neq" if new.negated else "")
             made = retested(node, tested, test)
             rank += SAME
         else:
@@ -183,7 +186,7 @@ def _valued(new: Part, target: Target, node: Condition) -> tuple[Condition, int,
 def merged(desk: Desk, new: Part) -> list[Made]:
     """Return the draft with one condition said anew: "at least 5 orders in 60 days" of one that counts orders."""
     made: list[Made] = []
-    for node, rank in leaves_said(desk, new, LEAST):
+    for node, rank in leaves_said(desk, new, LEAST) if new.again is None else ():
         for place in desk.places:
             number = any(one.quantity.value == getattr(node, "value", None) for one in new.quantities)
             merged = merge(place.node, node, said_number=number)
@@ -212,11 +215,7 @@ def merge(old: Condition, new: Condition, *, said_number: bool = False) -> Condi
     made: Condition = structs.replace(cast("Any", old), **fields)
     for tested in tests_of(new):
         if isinstance(tested.test, PropertyTest) and tested.at is not None:
-            known = next(
-                (one for one in tests_of(made) if one.at is not None and one.test.property == tested.test.property),
-                None,
-            )
-            changed = retested(made, known, tested.test) if known else with_test(made, tested.test)
+            changed = with_own_test(made, tested.test)
             if changed is None:
                 return None
             made = changed
@@ -231,19 +230,13 @@ def at(operator: NumberOperator) -> Change:
     """Return the change to a number at which it is enough, or at which it ends: "2 orders are enough", "cap it at 10"."""
 
     def change(desk: Desk, parts: Parts) -> list[Made]:
-        new = parts["new"]
-        if not new.quantities:
-            return set_to(desk, parts)
-        made: list[Made] = []
-        for place in desk.places:
+        new, made = parts["new"], list[Made]()
+        for place in desk.places if new.quantities else ():
             fitted = fit_in(desk, new, Target(place, open=True))
-            node: Any = fitted[0] if fitted else None
-            if fitted and hasattr(node, "operator") and is_number(node):
-                said = new.quantities[0].quantity
-                made += placed(
-                    desk, place, structs.replace(node, operator=operator if said.bare else node.operator), fitted[1]
-                )
-        return made
+            if fitted is not None and hasattr(fitted[0], "operator") and is_number(fitted[0]):
+                how = {"operator": operator} if new.quantities[0].quantity.bare else {}
+                made += placed(desk, place, structs.replace(cast("Any", fitted[0]), **how), fitted[1])
+        return made if new.quantities else set_to(desk, parts)
 
     return change
 
@@ -252,27 +245,25 @@ def bound(*, upper: bool) -> Change:
     """Return the change to the one end of a number, whatever the other: "upper bound 8", "at most 12 of them"."""
 
     def change(desk: Desk, parts: Parts) -> list[Made]:
-        new = parts.get("new")
-        made: list[Made] = []
+        new, made = parts.get("new"), list[Made]()
         for place in desk.places:
-            node: Any = place.node
+            recent = isinstance(place.node, Recency)
             said = [float(one.quantity.value) for one in new.quantities] if new else []
-            said = said or (
-                [float(one.window.length.count) for one in new.windows if one.window.length]
-                if new and isinstance(node, Recency)
-                else []
+            if new and recent and not said:
+                said = [float(one.window.length.count) for one in new.windows if one.window.length]
+            unfit = new and (len(said) != 1 or (new.windows and not recent) or _left(desk, new, place))
+            changed = (
+                None if unfit or place.excluded else _ended(place.node, whole(said[0]) if said else None, upper=upper)
             )
-            if new is not None and new.windows and not isinstance(node, Recency):
-                continue
-            if new is not None and (
-                len(said) != 1 or new.content & ~union((*new.quantities, *new.windows)) & ~desk.explained(new, place)
-            ):
-                continue
-            changed = _ended(node, whole(said[0]) if said else None, upper=upper)
-            made += placed(desk, place, changed, 0.0) if changed is not None and not place.excluded else []
+            made += placed(desk, place, changed, 0.0) if changed is not None else []
         return made
 
     return change
+
+
+def _left(desk: Desk, new: Part, place: Place) -> int:
+    """Return the words that say neither a number nor a time, nor anything of a condition."""
+    return new.content & ~union((*new.quantities, *new.windows)) & ~desk.explained(new, place)
 
 
 def _ended(node: Any, value: Any, *, upper: bool) -> Condition | None:
@@ -306,40 +297,25 @@ def moved(by: Callable[[float, float], float]) -> Change:
     """Return the change that moves a number or a window *by* some rule from what it is."""
 
     def change(desk: Desk, parts: Parts) -> list[Made]:
-        new = parts.get("new")
-        found = (
-            targets(desk, parts["target"])
-            if "target" in parts
-            else tuple(Target(one, open=True) for one in desk.places)
-        )
-        return [made for target in found if not target.place.excluded for made in _moved(desk, target, new, by)]
+        everywhere = (Target(one, open=True) for one in desk.places)
+        found = targets(desk, parts["target"]) if "target" in parts else everywhere
+        return [made for one in found if not one.place.excluded for made in _moved(desk, one, parts.get("new"), by)]
 
     return change
 
 
 def _moved(desk: Desk, target: Target, new: Part | None, by: Callable[[float, float], float]) -> list[Made]:
-    node, length = target.place.node, length_of(target.place.node)
+    node: Any = target.place.node
+    length, made = length_of(node), None
     said = new.windows[0].window.length if new is not None and new.windows else None
-    if new is not None and new.content & ~union((*new.quantities, *new.windows)) & ~desk.explained(new, target.place):
+    step = new.quantities[0].quantity.value if new is not None and new.quantities else None
+    if new is not None and _left(desk, new, target.place):
         return []
     if said is not None or target.side == "window":
-        step = (
-            said.count
-            if said is not None
-            else new.quantities[0].quantity.value
-            if new is not None and new.quantities
-            else 0
-        )
-        if length is None or (said is not None and said.unit != length.unit):
-            return []
-        count = int(by(length.count, step))
-        made = with_window(node, When("last", length=Length(count, length.unit))) if count > 0 else None
-        return placed(desk, target.place, made, target.rank) if made else []
-    if (new is not None and not new.quantities) or not is_number(node) or isinstance(cast("Any", node).value, list):
-        return []
-    value = by(cast("Any", node).value, new.quantities[0].quantity.value if new is not None else 0)
-    return (
-        placed(desk, target.place, structs.replace(cast("Any", node), value=whole(value)), target.rank)
-        if value >= 0
-        else []
-    )
+        count = int(by(length.count, said.count if said else step or 0)) if length else 0
+        if length is not None and count > 0 and (said is None or said.unit == length.unit):
+            made = with_window(node, When("last", length=Length(count, length.unit)))
+    elif (new is None or step is not None) and is_number(node) and not isinstance(node.value, list):
+        value = by(node.value, step or 0)
+        made = structs.replace(node, value=whole(value)) if value >= 0 else None
+    return placed(desk, target.place, made, target.rank) if made is not None else []

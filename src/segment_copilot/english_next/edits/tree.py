@@ -84,6 +84,9 @@ def _put(node: Any, path: Path, condition: Condition | None) -> Any:
 
 def joined(definition: Definition, conditions: Sequence[Condition], logic: Literal["AND", "OR"]) -> Definition:
     """Return the definition with more conditions, joined to all there are."""
+    if definition.exclude and logic == "OR":  # who else comes in need not be left out
+        left = [Group(logic=definition.exclude.logic, conditions=definition.exclude.conditions, negate=True)]
+        return joined(joined(structs.replace(definition, exclude=UNSET), left, "AND"), conditions, logic)
     if definition.logic == logic or len(definition.conditions) == 1:
         return structs.replace(definition, logic=logic, conditions=[*definition.conditions, *conditions])
     whole = Group(logic=definition.logic, conditions=definition.conditions)

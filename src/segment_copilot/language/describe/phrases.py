@@ -11,11 +11,21 @@ from msgspec import UNSET, UnsetType
 
 from segment_copilot.language import WhereGroup, Window
 from segment_copilot.language.catalog import IDENTIFY
-from segment_copilot.language.lengths import Length, parse_length
-from segment_copilot.language.nodes import EventTypes, Where
+from segment_copilot.language.lengths import Length, parse_length, whole_days
+from segment_copilot.language.local_times import WEEKDAYS
+from segment_copilot.language.nodes import EventCondition, EventMatch, LocalTime, Step, Weekday, Where
 from segment_copilot.language.operators import DATETIMES, EVERY_TYPE, OPERATORS, Takes
 from segment_copilot.language.value_types import AnyTest, operands, parse_date, resolve_type
 
+_WEEKDAYS: Final[dict[Weekday, str]] = {
+    "mon": "Monday",
+    "tue": "Tuesday",
+    "wed": "Wednesday",
+    "thu": "Thursday",
+    "fri": "Friday",
+    "sat": "Saturday",
+    "sun": "Sunday",
+}
 _LISTED: Final = 12  # of more values the first ten are named
 _SAME = "bought built found heard held kept left lost made met paid put read sent set sold spent told won"
 _PAST: Final = dict(
@@ -36,6 +46,7 @@ _PAST: Final = dict(
 _PAST_TENSE: Final = {
     "is": "was",
     "has": "had",
+    "had": "had",
     "does": "did",
     "contains": "contained",
     "starts": "started",
@@ -49,17 +60,36 @@ _PAST_TENSE: Final = {
 # Events
 
 
-def tell_action(event_type: EventTypes, where: Where | UnsetType, *, perfect: bool = False) -> str:
+def tell_action(match: EventCondition | EventMatch | Step, *, perfect: bool = False) -> str:
     """Say what people did, or with *perfect* what they have done: "placed an order (where total is more than 5)"."""
+    event_type = match.event_type
     names = [event_type] if isinstance(event_type, str) else list(dict.fromkeys(event_type))
     phrase = join_words([tell_event(name, perfect=perfect) for name in names])
-    if where is UNSET:
+    told = [] if match.where is UNSET else [_tell_where(match.where)]
+    told += [] if match.at is UNSET else [_tell_at(match.at)]
+    if not told:
         return phrase
+    return f"{phrase} ({'each ' if len(names) > 1 else ''}{'; '.join(told)})"
+
+
+def _tell_at(at: LocalTime) -> str:
+    """Say weekdays and hours: "on a Saturday or Sunday, between 18:00 and 23:00"."""
+    told = list[str]()
+    if at.weekdays is not UNSET:
+        days = [_WEEKDAYS[day] for day in WEEKDAYS if day in at.weekdays]
+        is_working = days == list(_WEEKDAYS.values())[:5]
+        told.append("from Monday to Friday" if is_working else f"on a {join_words(days)}")
+    if at.hours is not UNSET:
+        told.append("between {} and {}".format(*at.hours))
+    return ", ".join(told)
+
+
+def _tell_where(where: Where) -> str:
     logic, tests = (where.logic.lower(), where.conditions) if isinstance(where, WhereGroup) else ("and", where)
     joined = f" {logic} ".join(
         f"{escape_controls(test.property)} {tell_test(test, negate=test.negate)}" for test in tests
     )
-    return f"{phrase} ({'each ' if len(names) > 1 else ''}where {joined})"
+    return f"where {joined}"
 
 
 def tell_event(name: str, *, perfect: bool) -> str:
@@ -110,7 +140,7 @@ def tell_test_and_notes(test: AnyTest, *, negate: bool, past: bool = False) -> t
 def _values(test: AnyTest, takes: Takes, type_: str | None) -> list[str]:
     values = operands(test)
     if takes == "length":
-        return [parse_length(str(values[0])).words]
+        return [parse_length(str(values[0]), least=0).words]
     phrases = [_moment(str(value)) if type_ in DATETIMES else _value(value) for value in values]
     if takes in {"any", "all"}:
         return [join_words(phrases, "and" if takes == "all" else "or")]
@@ -131,6 +161,13 @@ def tell_window(days: int | UnsetType, window: Window | UnsetType) -> str:
         return f" in the last {Length(days, 'd').words}"
     if window is UNSET:
         return ""
+    if window.last is not UNSET and window.days is not UNSET:
+        length = parse_length(window.last)
+        if window.days == "with_today":
+            return (
+                " today" if whole_days(length) == 1 else f" in the last {length.words}, today and whole days before it"
+            )
+        return " yesterday" if whole_days(length) == 1 else f" in the {_spoken(length)} before today"
     if window.last is not UNSET:
         return f" in the last {parse_length(window.last).words}"
     if window.period is not UNSET:

@@ -71,15 +71,14 @@ class _Words:
 
     def joined(self, logic: str, conditions: Sequence[Condition]) -> str:
         if len(conditions) == 1 and isinstance(only := conditions[0], Group) and not only.negate:
-            return self.joined(only.logic, only.conditions)
+            return self._group(only) if only.logic == "AT_LEAST" else self.joined(only.logic, only.conditions)
         return f", {logic.lower()} ".join(self.condition(condition) for condition in conditions)
 
     def condition(self, condition: Condition) -> str:
         """Say a negation as the opposite; where there is none, as not being among those."""
         match condition:
             case Group():
-                inside = self.joined(condition.logic, condition.conditions)
-                return f"who are not among those ({inside})" if condition.negate else self._bracketed(condition)
+                return self._group(condition)
             case SegmentMembership():
                 return self._membership(condition)
             case EventCount():
@@ -103,15 +102,33 @@ class _Words:
             case _:
                 assert_never(condition)
 
+    def _group(self, group: Group) -> str:
+        if group.logic == "AT_LEAST" and len(group.conditions) > 1:
+            return self._counted(group)
+        inside = self.joined(group.logic, group.conditions)
+        return f"who are not among those ({inside})" if group.negate else self._bracketed(group)
+
+    def _counted(self, group: Group) -> str:
+        """Say how many of several hold; those of a negation are too few."""
+        conditions = "; ".join(self.condition(condition) for condition in group.conditions)
+        least = group.at_least or 0
+        counted = ("none" if least == 1 else f"fewer than {least}") if group.negate else f"at least {least}"
+        return f"who meet {counted} of these {len(group.conditions)} conditions ({conditions})"
+
     def _bracketed(self, group: Group) -> str:
         if len(group.conditions) == 1:
             return self.condition(group.conditions[0])
         return f"({self.joined(group.logic, group.conditions)})"
 
     def _membership(self, leaf: SegmentMembership) -> str:
-        name = self.segment_names.get(leaf.segment_id)
-        named = f"the segment “{escape_controls(name)}”" if name else f"segment {leaf.segment_id}"
-        return f"who {'are' if (leaf.operator == 'in') != leaf.negate else 'are not'} in {named}"
+        is_in = (leaf.operator == "in") != leaf.negate
+        names = {one: self.segment_names.get(one) for one in leaf.targets}
+        if len(names) == 1:
+            ((segment_id, name),) = names.items()
+            named = f"the segment “{escape_controls(name)}”" if name else f"segment {segment_id}"
+            return f"who {'are' if is_in else 'are not'} in {named}"
+        told = [f"“{escape_controls(name)}”" if name else str(segment_id) for segment_id, name in names.items()]
+        return f"who are in {'any' if is_in else 'none'} of the segments {join_words(told, 'and')}"
 
 
 # Leaves
@@ -123,9 +140,9 @@ def _count(leaf: EventCount) -> str:
     operator = OPPOSITE_NUMBER[leaf.operator] if leaf.negate else leaf.operator
     never, once = holds(operator, 0, low, high), holds(operator, 1, low, high)
     if never and not once and operator in {"eq", "lt", "lte", "between"}:
-        done = tell_action(leaf.event_type, leaf.where, perfect=True)
+        done = tell_action(leaf, perfect=True)
         return f"who have not {done}{window}{_INCLUDED}" if window else f"who have never {done}"
-    did = tell_action(leaf.event_type, leaf.where)
+    did = tell_action(leaf)
     if (operator, low) in {("gte", 1), ("gt", 0), ("neq", 0)}:
         return f"who {did}{window}"
     return f"who {did} {_times(operator, low, high)}{window}{_INCLUDED if never else ''}"
@@ -150,8 +167,8 @@ def _how_many(operator: NumberOperator, low: float, high: float | None) -> str:
 
 
 def _recency(leaf: Recency) -> str:
-    did = tell_action(leaf.event_type, leaf.where)
-    done = tell_action(leaf.event_type, leaf.where, perfect=True)
+    did = tell_action(leaf)
+    done = tell_action(leaf, perfect=True)
     days = tell_days(leaf.window_days)
     far = leaf.window_days if leaf.value2 is UNSET else leaf.value2
     operator: NumberOperator = leaf.operator
@@ -180,7 +197,7 @@ def _recency(leaf: Recency) -> str:
 def _event_time(leaf: EventTime) -> str:
     phrase, _ = tell_test_and_notes(as_date_test(leaf), negate=leaf.negate, past=True)
     never = _INCLUDED if (leaf.operator in POSITIVE_OF) != leaf.negate else ""
-    return f"for whom the {leaf.occurrence} time they {tell_action(leaf.event_type, leaf.where)} {phrase}{never}"
+    return f"for whom the {leaf.occurrence} time they {tell_action(leaf)} {phrase}{never}"
 
 
 def _periods(leaf: EventPeriods) -> str:
@@ -191,8 +208,8 @@ def _periods(leaf: EventPeriods) -> str:
     least = "" if leaf.min_per_period == 1 else f" {_times('gte', leaf.min_per_period, None)}"
     if leaf.last == 1 and never != once:
         if once:
-            return f"who {tell_action(leaf.event_type, leaf.where)}{least} {this}"
-        return f"who have not {tell_action(leaf.event_type, leaf.where, perfect=True)}{least} {this}{_INCLUDED}"
+            return f"who {tell_action(leaf)}{least} {this}"
+        return f"who have not {tell_action(leaf, perfect=True)}{least} {this}{_INCLUDED}"
     least = f"{least} a {leaf.period}" if least else ""
     periods = f"{leaf.last:,} {leaf.period}{'s' if leaf.last > 1 else ''}"
     if never and not once and operator in {"eq", "lt", "lte", "between"}:
@@ -201,7 +218,7 @@ def _periods(leaf: EventPeriods) -> str:
         counted = "every one"
     else:
         counted = _how_many(operator, low, high)
-    did = tell_action(leaf.event_type, leaf.where)
+    did = tell_action(leaf)
     return f"who {did}{least} in {counted} of the last {periods}, {this} included{_INCLUDED if never else ''}"
 
 
@@ -221,7 +238,7 @@ def _monetary(leaf: Monetary) -> str:
     else:
         none_passes = (leaf.operator in POSITIVE_OF) != leaf.negate
     amount = OPERATORS[operator].amount.format(tell_number(low), tell_number(high))
-    did, window = tell_action(leaf.event_type, leaf.where), tell_window(leaf.window_days, leaf.window)
+    did, window = tell_action(leaf), tell_window(leaf.window_days, leaf.window)
     note = ""
     if none_passes or operator in {"lt", "lte"}:
         note = f" (people without any {escape_controls(leaf.property)} are {'' if none_passes else 'not '}included)"
@@ -233,7 +250,7 @@ def _monetary(leaf: Monetary) -> str:
 
 
 def _event_property(leaf: EventProperty) -> str:
-    did, window = tell_action(leaf.event_type, leaf.where), tell_window(leaf.window_days, leaf.window)
+    did, window = tell_action(leaf), tell_window(leaf.window_days, leaf.window)
     if leaf.occurrence in {"latest", "first"}:  # missing without the event: the negation is the opposite test
         phrase, notes = tell_test_and_notes(leaf, negate=leaf.negate, past=True)
         notes = [*notes, "or they never did"] if (leaf.operator in POSITIVE_OF) != leaf.negate else notes
@@ -275,8 +292,8 @@ def _sequence(leaf: EventSequence) -> str:
 
 def _step(step: str | Step | EventMatch, *, perfect: bool = False) -> str:
     if isinstance(step, str):
-        return tell_action(step, UNSET, perfect=perfect)
-    did = tell_action(step.event_type, step.where, perfect=perfect)
+        return tell_action(EventMatch(step), perfect=perfect)
+    did = tell_action(step, perfect=perfect)
     return f"within {tell_length(step.within)} {did}" if isinstance(step, Step) and step.within is not UNSET else did
 
 

@@ -26,6 +26,7 @@ from segment_copilot.language.equivalence.propositions import (
     Table,
     all_of,
     any_of,
+    at_least,
     mapped,
     negation,
     table_of,
@@ -42,6 +43,7 @@ from segment_copilot.language.equivalence.spans import (
     start_of,
 )
 from segment_copilot.language.equivalence.values import Atom, Sign, alternatives, compared, test_of, there
+from segment_copilot.language.local_times import WEEKDAYS
 from segment_copilot.language.nodes import (
     Condition,
     Definition,
@@ -55,6 +57,7 @@ from segment_copilot.language.nodes import (
     EventTypes,
     Group,
     Leaf,
+    LocalTime,
     Logic,
     Monetary,
     PropertyTest,
@@ -120,11 +123,13 @@ class _Reader:
         return (all_of if logic == "AND" else any_of)(self._condition(condition) for condition in conditions)
 
     def _condition(self, condition: Condition) -> Statement:
-        if isinstance(condition, Group):
-            statement = self.joined(condition.logic, condition.conditions)
-        else:
-            statement = self._leaf(condition)
+        statement = self._group(condition) if isinstance(condition, Group) else self._leaf(condition)
         return negation(statement) if condition.negate else statement
+
+    def _group(self, group: Group) -> Statement:
+        if group.logic == "AT_LEAST":
+            return at_least(group.at_least or 0, map(self._condition, group.conditions))
+        return self.joined(group.logic, group.conditions)
 
     def _leaf(self, leaf: Leaf) -> Statement:
         match leaf:
@@ -146,7 +151,7 @@ class _Reader:
             case EventSequence():
                 return self._sequence(leaf)
             case SegmentMembership():
-                member = Other("segment", leaf.segment_id)
+                member = any_of(Other("segment", one) for one in leaf.targets)
                 return member if leaf.operator == "in" else negation(member)
             case Sample():
                 share = (leaf.salt, float(leaf.from_), float(leaf.to))
@@ -160,7 +165,7 @@ class _Reader:
         """Return the events of a match in a span that pass one more test."""
         types = _types(match.event_type)
         where = self._where(match.event_type, match.where)
-        return Events(types, alternatives(all_of([where, more])), span)
+        return Events(types, alternatives(all_of([where, _at(match.at), more])), span)
 
     def _where(self, event_type: EventTypes, where: Where | UnsetType) -> Statement:
         if where is UNSET:
@@ -224,6 +229,15 @@ class _Reader:
     def _step(self, step: str | Step | EventMatch, span: Span) -> tuple[Events, int | None]:
         match = EventMatch(step) if isinstance(step, str) else step
         return self._events(match, span), _minutes(match.within if isinstance(match, Step) else UNSET)
+
+
+def _at(at: LocalTime | UnsetType) -> Statement:
+    """Return that an event is at one of the weekdays, and at the hours."""
+    if at is UNSET:
+        return True
+    days = tuple(day for day in WEEKDAYS if day in (at.weekdays or WEEKDAYS))
+    on = True if days == WEEKDAYS else Atom("", "clock", "on", days)
+    return all_of([on, True if at.hours is UNSET else Atom("", "clock", "during", tuple(at.hours))])
 
 
 def _types(event_type: EventTypes) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
+from segment_copilot.language.catalog import IDENTIFY
 from segment_copilot.language.equivalence import values
 from segment_copilot.language.equivalence.propositions import Statement, any_of
 from segment_copilot.language.equivalence.spans import Span
@@ -24,7 +25,7 @@ class Events(Struct, frozen=True):
         """Return whether each of these events is surely one of the others."""
         return (
             self.span.lies_in(other.span)
-            and (set(self.types) <= set(other.types) or other.types == ("*",))
+            and (set(self.types) <= set(other.types) or (other.types == ("*",) and IDENTIFY not in self.types))
             and all(any(values.term_implies(one, two) for two in other.alternatives) for one in self.alternatives)
         )
 

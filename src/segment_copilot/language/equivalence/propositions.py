@@ -7,6 +7,7 @@ that matter, so that neither brackets nor De Morgan nor what follows from someth
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable
+from itertools import pairwise
 from typing import Any, Final
 
 from msgspec import Struct
@@ -25,7 +26,14 @@ class Joined(Struct, frozen=True):
     parts: tuple[Any, ...]
 
 
-Statement = bool | Not | Joined | Hashable
+class Counted(Struct, frozen=True):
+    """True where at least so many of the parts are, some of which may be alike: more than one of them, and not all."""
+
+    least: int
+    parts: tuple[Any, ...]
+
+
+Statement = bool | Not | Joined | Counted | Hashable
 """True and false themselves, what is joined, or an atom."""
 
 MAX_ATOMS: Final = 12  # 4,096 cases: a number of so many bits is worked with in microseconds
@@ -48,6 +56,18 @@ def any_of(parts: Iterable[Statement]) -> Statement:
     return _join(parts, is_all=False)
 
 
+def at_least(least: int, parts: Iterable[Statement]) -> Statement:
+    """Return the statement that is true where at least so many parts are."""
+    parts = list(parts)
+    least -= sum(part is True for part in parts)
+    left = [part for part in parts if not isinstance(part, bool)]
+    if least <= 0 or len(left) < least:
+        return least <= 0
+    if least in {1, len(left)}:
+        return _join(left, is_all=least > 1)
+    return Counted(least, tuple(sorted(left, key=repr)))
+
+
 def negation(part: Statement) -> Statement:
     """Return the statement that is true where *part* is not; only atoms stay behind a `Not`."""
     match part:
@@ -57,6 +77,8 @@ def negation(part: Statement) -> Statement:
             return part.part
         case Joined():
             return _join((negation(one) for one in part.parts), is_all=not part.is_all)
+        case Counted():
+            return at_least(len(part.parts) - part.least + 1, map(negation, part.parts))
         case _:
             return Not(part)
 
@@ -88,6 +110,8 @@ def mapped(statement: Statement, change: Callable[[Any], Statement]) -> Statemen
             return negation(mapped(statement.part, change))
         case Joined():
             return _join((mapped(part, change) for part in statement.parts), is_all=statement.is_all)
+        case Counted():
+            return at_least(statement.least, (mapped(part, change) for part in statement.parts))
         case _:
             return change(statement)
 
@@ -99,7 +123,7 @@ def atoms_of(statement: Statement) -> dict[str, Any]:
             return {}
         case Not():
             return {repr(statement.part): statement.part}
-        case Joined():
+        case Joined() | Counted():
             return {name: atom for part in statement.parts for name, atom in atoms_of(part).items()}
         case _:
             return {repr(statement): statement}
@@ -148,6 +172,12 @@ def _cases(statement: Statement, masks: dict[str, int], full: int) -> int:
                 found = _cases(part, masks, full)
                 cases = cases & found if statement.is_all else cases | found
             return cases
+        case Counted():
+            enough = [full] + [0] * statement.least  # cases with at least none, one, … of the parts so far
+            for part in statement.parts:
+                found = _cases(part, masks, full)
+                enough = [full, *(more | (fewer & found) for fewer, more in pairwise(enough))]
+            return enough[-1]
         case _:
             return masks[repr(statement)]
 

@@ -8,7 +8,7 @@ from typing import Final, Literal
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
-from segment_copilot.language.lengths import parse_length
+from segment_copilot.language.lengths import parse_length, whole_days
 from segment_copilot.language.nodes import Window
 
 _MONTH_DAYS: Final = (28, 31)  # at least, at most
@@ -94,6 +94,11 @@ def span_of(window: Window | UnsetType, days: int | UnsetType = UNSET) -> Span:
         return Span(ago(f"{days}d"))
     if window is UNSET:
         return EVER
+    if window.last is not UNSET and window.days is not UNSET:
+        days = whole_days(parse_length(window.last))
+        if window.days == "with_today":
+            return Span(start_of("day", days - 1, is_in=True))
+        return Span(start_of("day", days, is_in=True), start_of("day", 0, is_in=False))
     if window.last is not UNSET:
         return Span(ago(window.last))
     if window.between is not UNSET:

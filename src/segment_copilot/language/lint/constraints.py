@@ -38,12 +38,12 @@ from segment_copilot.language.lint.subjects import (
     spans,
 )
 from segment_copilot.language.nodes import (
+    EventCondition,
     EventCount,
     EventPeriods,
     EventProperty,
     EventSequence,
     EventTime,
-    EventTypes,
     Leaf,
     Monetary,
     PropertyTest,
@@ -51,7 +51,6 @@ from segment_copilot.language.nodes import (
     Sample,
     SegmentMembership,
     UserProperty,
-    Where,
     Window,
 )
 from segment_copilot.language.operators import DATETIMES, LENGTHS, OPERATORS, POSITIVE_OF, NumberOperator, Sign
@@ -117,7 +116,7 @@ class Reader(Struct, frozen=True):
             case Recency():
                 return self._recency(leaf)
             case EventTime():
-                events = _events(leaf.event_type, leaf.where)
+                events = _events(leaf)
                 return self._test(as_date_test(leaf), ("time", *events, leaf.occurrence), events=events)
             case Monetary():
                 return self._monetary(leaf)
@@ -129,8 +128,9 @@ class Reader(Struct, frozen=True):
                 subject = Subject(("sample", leaf.salt), _PERCENT)
                 return Constraint(subject, spans((below(leaf.from_), below(leaf.to))))
             case SegmentMembership():
-                term = Constraint(Subject(("segment", leaf.segment_id), _FLAG), _YES)
-                return term if leaf.operator == "in" else complement(term)
+                members = [Constraint(Subject(("segment", one), _FLAG), _YES) for one in leaf.targets]
+                term = join("OR", members)
+                return term if leaf.operator == "in" or isinstance(term, bool) else complement(term)
             case EventSequence():
                 return self.whole(msgspec.structs.replace(leaf, negate=False))
 
@@ -150,17 +150,17 @@ class Reader(Struct, frozen=True):
 
     def _count(self, leaf: EventCount | EventPeriods) -> Term:
         if isinstance(leaf, EventCount):
-            events = _events(leaf.event_type, leaf.where, leaf.window_days, leaf.window)
+            events = _events(leaf, leaf.window_days, leaf.window)
             subject = Subject(("count", *events), _COUNTS, "count", events=events)
         else:
-            events = _events(leaf.event_type, leaf.where)
+            events = _events(leaf)
             name = ("periods", *events, leaf.period, leaf.last, leaf.min_per_period)
             domain = spans((below(0, whole=True), above(leaf.last, whole=True)))
             subject = Subject(name, domain, events=events)
         return _compared(subject, leaf.operator, operands(leaf), whole=True)
 
     def _monetary(self, leaf: Monetary) -> Term:
-        events = _events(leaf.event_type, leaf.where, leaf.window_days, leaf.window)
+        events = _events(leaf, leaf.window_days, leaf.window)
         name = ("aggregate", *events, leaf.property, leaf.metric)
         bounds = [float(number) for number in operands(leaf)]
         match leaf.metric:
@@ -177,12 +177,12 @@ class Reader(Struct, frozen=True):
     def _recency(self, leaf: Recency) -> Term:
         """Read days since the last event as instants at which it happened."""
         ends = recency_bounds(leaf, self.clock.as_of, self.clock.zone)
-        events = _events(leaf.event_type, leaf.where)
+        events = _events(leaf)
         domain = Values(_instants(EARLIEST, self.clock.as_of).spans, missing=True)
         return Constraint(Subject(("recency", *events), domain, events=events), _instants(*ends) & domain)
 
     def _event_property(self, leaf: EventProperty) -> Term | bool:
-        events = _events(leaf.event_type, leaf.where, leaf.window_days, leaf.window)
+        events = _events(leaf, leaf.window_days, leaf.window)
         if leaf.occurrence in {"latest", "first"}:
             place = ("property", *events, leaf.occurrence, leaf.property)
             return self._test(leaf, place, events=events)
@@ -251,18 +251,21 @@ class Reader(Struct, frozen=True):
 
 
 def _events(
-    event_type: EventTypes,
-    where: Where | UnsetType,
+    leaf: EventCondition,
     days: int | UnsetType = UNSET,
     window: Window | UnsetType = UNSET,
 ) -> tuple[Any, ...]:
     """Return a name of the events: equal names are the same events. The window is last, "" for all history."""
-    names = (event_type,) if isinstance(event_type, str) else tuple(sorted(set(event_type)))
-    fields = {"where": where, "window": Window(last=f"{days}d") if days is not UNSET else window}
+    names = (leaf.event_type,) if isinstance(leaf.event_type, str) else tuple(sorted(set(leaf.event_type)))
+    fields = {"where": leaf.where, "at": leaf.at, "window": Window(last=f"{days}d") if days is not UNSET else window}
     document = settle(
         {"type": "", **{name: msgspec.to_builtins(value) for name, value in fields.items() if value is not UNSET}}
     )
-    return names, _key(document.get("where", "")), _key(document["window"]) if "window" in document else ""
+    return (
+        names,
+        _key([document.get("where", ""), document.get("at", "")]),
+        _key(document["window"]) if "window" in document else "",
+    )
 
 
 def _key(value: Any) -> bytes:

@@ -15,7 +15,7 @@ from msgspec import UNSET, UnsetType
 
 from segment_copilot.errors import Finding
 from segment_copilot.language.lint.constraints import Clock, Reader
-from segment_copilot.language.lint.subjects import Constraint, Term, complement, join
+from segment_copilot.language.lint.subjects import Constraint, Term, at_least, complement, join
 from segment_copilot.language.nodes import (
     Condition,
     Definition,
@@ -87,7 +87,10 @@ class _Linter:
             for index, condition in enumerate(group.conditions)
         ]
         negate = isinstance(group, Group) and group.negate
-        known, text = _join(group.logic, truths, "conditions")
+        if isinstance(group, Group) and group.logic == "AT_LEAST":
+            known, text = _count(group.at_least or 0, truths)
+        else:
+            known, text = _join(group.logic, truths, "conditions")
         if text:
             outcome = known != negate
             self._find(
@@ -192,6 +195,20 @@ def _negated(term: Truth, *, negate: bool) -> Truth:
     if isinstance(term, bool):
         return term != negate
     return complement(term) if negate else term
+
+
+def _count(least: int, truths: Sequence[Truth]) -> tuple[Truth, str]:
+    """Return what a group comes to that asks for so many of its conditions, and why, as `_join` does."""
+    open_ = [truth for truth in truths if not isinstance(truth, bool)]
+    wanted = least - sum(truth is True for truth in truths)
+    if wanted <= 0:
+        return True, ""
+    if wanted > len(open_):
+        return False, ""
+    outcome = at_least(wanted, open_)
+    if not isinstance(outcome, bool):
+        return outcome, ""
+    return outcome, f": {'there are always' if outcome else 'there are never'} {least} of its conditions that hold."
 
 
 def _join(logic: str, truths: Sequence[Truth], noun: str) -> tuple[Truth, str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import combinations
 from typing import Any, Final, Literal
 
 from msgspec import Struct
@@ -120,6 +121,17 @@ def join(logic: str, terms: Sequence[Term]) -> Term | bool:
     return not neither if isinstance(neither, bool) else complement(neither)
 
 
+def at_least(least: int, terms: Sequence[Term]) -> Term | bool:
+    """Return, as `join` does, that at least so many of the terms hold: all of some, or else of some others."""
+    if math.comb(len(terms), least) > _MOST_CHOICES:
+        whether = Subject(("at least", least, tuple(terms)), _YES_OR_NO)
+        return Constraint(whether, _YES)
+    choices = [join("AND", some) for some in combinations(terms, least)]
+    if any(choice is True for choice in choices):
+        return True
+    return join("OR", [choice for choice in choices if not isinstance(choice, bool)])
+
+
 def _all_of(terms: Sequence[Term]) -> Term | bool:
     known = set(terms)
     if any(complement(term) in known for term in terms if isinstance(term, Junction)):
@@ -196,5 +208,8 @@ def _holds_without_events(subject: Subject, allowed: Values) -> bool:
     return allowed.missing if subject.domain.missing else not (allowed & _NOTHING).empty
 
 
+_MOST_CHOICES: Final = 100  # so many are looked through, each beside all others
+_YES: Final = spans((below(1, whole=True), above(1, whole=True)))
+_YES_OR_NO: Final = spans((below(0, whole=True), above(1, whole=True)))
 _NONE: Final = spans((below(0, whole=True), above(0, whole=True)))
 _NOTHING: Final = spans((below(0), above(0)))

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import asynccontextmanager
+from datetime import datetime
 from hashlib import sha256
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -62,6 +63,11 @@ class Migration(Struct, frozen=True):
         """The SHA-256 of the text."""
         return sha256(self.text.encode()).hexdigest()
 
+    @property
+    def full_name(self) -> str:
+        """The store and the file, such as `postgres/0001_initial.sql`."""
+        return f"{self.store}/{self.name}"
+
 
 async def migrate(
     postgres: Postgres, clickhouse: ClickHouse, *, cluster: str = "", source: Traversable | None = None
@@ -83,7 +89,51 @@ async def migrate(
             else:
                 await _apply_to_clickhouse(migration, connection, clickhouse=clickhouse, cluster=cluster)
             log.info("migrations.applied", store=migration.store, name=migration.name)
-    return [f"{migration.store}/{migration.name}" for migration in pending]
+    return [migration.full_name for migration in pending]
+
+
+class Standing(Struct, frozen=True, omit_defaults=True):
+    """Tells where one migration stands. *newer*: a later version applied it, which is in nobody's way."""
+
+    name: str
+    """As `postgres/0001_initial.sql`."""
+    state: Literal["applied", "pending", "changed", "newer"]
+    applied_at: datetime | None = None
+
+
+async def status(postgres: Postgres, *, source: Traversable | None = None) -> list[Standing]:
+    """Return where every migration stands: those of this version in their order, then those that only the stores know.
+
+    It takes no lock and writes nothing; a database that was never migrated has all of them pending.
+    """
+    applied = await _applied(postgres)
+    standings = list[Standing]()
+    for migration in _read(source or files(__name__)):
+        sha, at = applied.pop((migration.store, migration.name), ("", None))
+        state = "pending" if at is None else "applied" if sha == migration.digest else "changed"
+        standings.append(Standing(migration.full_name, state, at))
+    return standings + [Standing(f"{store}/{name}", "newer", at) for (store, name), (_, at) in sorted(applied.items())]
+
+
+async def planned(postgres: Postgres, *, cluster: str = "", source: Traversable | None = None) -> dict[str, list[str]]:
+    """Return what `migrate` would run now: the statements of each pending migration, by its name.
+
+    Raises Conflict as `migrate` does; nothing is locked or written.
+    """
+    migrations = list(_read(source or files(__name__)))
+    applied = {key: sha for key, (sha, _) in (await _applied(postgres)).items()}
+    return {
+        one.full_name: statements(one.text if one.store == "postgres" else _filled(one.text, cluster=cluster))
+        for one in _pending(migrations, applied)
+    }
+
+
+async def _applied(postgres: Postgres) -> dict[tuple[str, str], tuple[str, datetime | None]]:
+    """Return digest and instant of every migration that the stores have."""
+    if not await postgres.fetchval("SELECT to_regclass('schema_migrations') IS NOT NULL"):
+        return {}
+    rows = await postgres.fetch("SELECT store, name, sha256, applied_at FROM schema_migrations")
+    return {(row["store"], row["name"]): (row["sha256"], row["applied_at"]) for row in rows}
 
 
 async def lacking(postgres: Postgres, clickhouse: ClickHouse, *, source: Traversable | None = None) -> list[str]:
@@ -93,23 +143,27 @@ async def lacking(postgres: Postgres, clickhouse: ClickHouse, *, source: Travers
     version has applied is in nobody's way.
     """
     migrations = list(_read(source or files(__name__)))
-    tables = {store: _tables(migrations, store) for store in ("postgres", "clickhouse")}
-    names = ["schema_migrations", *tables["postgres"]]
+    names = ["schema_migrations", *_tables(migrations, "postgres")]
     gone = await postgres.fetch("SELECT name FROM unnest($1::text[]) AS name WHERE to_regclass(name) IS NULL", names)
     absent = {row["name"] for row in gone}
     applied = set[tuple[str, str]]()
     if "schema_migrations" not in absent:
         rows = await postgres.fetch("SELECT store, name FROM schema_migrations")
         applied = {(row["store"], row["name"]) for row in rows}
-    if pending := [f"{one.store}/{one.name}" for one in migrations if (one.store, one.name) not in applied]:
+    if pending := [one.full_name for one in migrations if (one.store, one.name) not in applied]:
         return pending
     found = await clickhouse.fetch(
         "SELECT name FROM system.tables WHERE database = currentDatabase()", purpose="catalog"
     )
     there = {name for (name,) in found.rows}
     return [f"postgres: {name}" for name in names if name in absent] + [
-        f"clickhouse: {name}" for name in tables["clickhouse"] if name not in there
+        f"clickhouse: {name}" for name in _tables(migrations, "clickhouse") if name not in there
     ]
+
+
+def tables(store: Literal["postgres", "clickhouse"]) -> list[str]:
+    """Return the tables that this version works on in *store*."""
+    return _tables(list(_read(files(__name__))), store)
 
 
 def _tables(migrations: list[Migration], store: str) -> list[str]:
@@ -147,7 +201,7 @@ def _pending(migrations: list[Migration], applied: Mapping[tuple[str, str], str]
     for migration in migrations:
         if applied.get((migration.store, migration.name), migration.digest) != migration.digest:
             raise Conflict(
-                f"The migration {migration.store}/{migration.name} was changed after it was applied. "
+                f"The migration {migration.full_name} was changed after it was applied. "
                 "Put it back and write the change as a new file.",
                 code="migration_changed",
             )
@@ -163,14 +217,18 @@ async def _apply_to_postgres(migration: Migration, connection: Connection) -> No
 async def _apply_to_clickhouse(
     migration: Migration, connection: Connection, *, clickhouse: ClickHouse, cluster: str
 ) -> None:
-    text = migration.text.replace("{on_cluster}", f"ON CLUSTER {identifier(cluster)}" if cluster else "")
-    for statement in statements(text.replace("{engine}", "Replicated" if cluster else "")):
+    for statement in statements(_filled(migration.text, cluster=cluster)):
         await clickhouse.execute(statement, purpose="migrate")
     await connection.execute(_APPLIED, migration.store, migration.name, migration.digest)
 
 
+def _filled(text: str, *, cluster: str) -> str:
+    text = text.replace("{on_cluster}", f"ON CLUSTER {identifier(cluster)}" if cluster else "")
+    return text.replace("{engine}", "Replicated" if cluster else "")
+
+
 def statements(text: str) -> list[str]:
-    """Return the statements of a ClickHouse file, without comments and empty ones."""
+    """Return the statements of a file, without comments and empty ones."""
     parts = [""]
     for token in _TOKEN.finditer(text):
         if token["end"]:

@@ -1,0 +1,78 @@
+// Elements, numbers and times. What comes from the service is text, never HTML.
+
+/** An element: `h("p", { class: "note", onclick }, "text", child)`; what is null or false is left out. */
+export function h(tag, attributes = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (typeof value === "function") made.addEventListener(name.slice(2), value);
+    else made.setAttribute(name, value === true ? "" : value);
+  }
+  made.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  return made;
+}
+
+/** An element of SVG, in the same way. */
+export function s(tag, attributes = {}, ...children) {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  made.append(...children.flat(Infinity));
+  return made;
+}
+
+export const number = (value) => (value === null || value === undefined ? "–" : value.toLocaleString("en"));
+export const percent = (part, whole) => (whole ? `${((100 * part) / whole).toFixed(part && part / whole < 0.01 ? 2 : 1)} %` : "–");
+
+/** An instant as people say it, with the exact one behind it. */
+export function when(instant, none = "never") {
+  if (!instant) return h("span", { class: "quiet" }, none);
+  return h("time", { datetime: instant, title: instant }, ago((Date.now() - Date.parse(instant)) / 1000));
+}
+
+function ago(seconds) {
+  const units = [["year", 31557600], ["month", 2629800], ["day", 86400], ["hour", 3600], ["minute", 60]];
+  const [unit, length] = units.find(([, length]) => Math.abs(seconds) >= length) ?? ["second", 1];
+  return new Intl.RelativeTimeFormat("en", { numeric: "auto" }).format(-Math.round(seconds / length), unit);
+}
+
+/** A table: columns are `[head, cell(row), { number, words }]`. */
+export function table(caption, columns, rows, none = "Nothing here.") {
+  if (!rows.length) return h("p", { class: "quiet" }, none);
+  const kind = (options = {}) => (options.number ? "number" : options.words ? "words" : null);
+  const head = columns.map(([title, , options]) => h("th", { scope: "col", class: kind(options) }, title));
+  const body = rows.map((row) => h("tr", {}, columns.map(([, cell, options]) => h("td", { class: kind(options) }, cell(row)))));
+  return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption }, h("table", {}, h("thead", {}, h("tr", {}, head)), h("tbody", {}, body)));
+}
+
+/** A list read page by page: `next(cursor)` answers `{results, next_cursor}`, `draw(rows)` draws all read so far. */
+export async function paged(next, draw) {
+  const place = h("div");
+  let rows = [];
+  const read = async (cursor) => {
+    const page = await next(cursor);
+    rows = [...rows, ...page.results];
+    const more = page.next_cursor && h("button", { type: "button", onclick: (event) => working(event.target, () => read(page.next_cursor)) }, "More");
+    place.replaceChildren(draw(rows), ...(more ? [h("p", {}, more)] : []));
+  };
+  await read();
+  return place;
+}
+
+/** Do something a button asked for; it waits, and what fails is said beside it. */
+export async function working(button, work) {
+  button.disabled = true;
+  button.parentElement.querySelector(":scope > .failed")?.remove();
+  try {
+    return await work();
+  } catch (error) {
+    button.after(failure(error));
+  } finally {
+    button.disabled = false;
+  }
+}
+
+/** What went wrong, in the service's own words. */
+export function failure(error) {
+  const findings = (error.findings ?? []).slice(1).map((one) => h("li", {}, one.detail));
+  return h("div", { class: "failed bad", role: "alert" }, error.message, findings.length ? h("ul", {}, findings) : null);
+}
