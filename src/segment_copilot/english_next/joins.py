@@ -49,7 +49,7 @@ def join_both(one: Reading, two: Reading, between: Between, found: Anchors) -> I
         features["and:of_or"] = 1
     features |= agreement(one, two, found, "and")
     if _contradict(one.tree, two.tree):
-        features["and:contradiction"] = 1
+        return
     if "union" in one.features:
         features["and:of_union"] = 1
     for left, right, told in shared(one.tree, two.tree, between.main):
