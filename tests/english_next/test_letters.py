@@ -70,6 +70,10 @@ def test_what_a_letter_only_tells_is_passed_over(text: str, meaning: str) -> Non
         "Not at sea: customers who ordered",
         "Boat owners, from Spain, ordered in May... no, ordered in June",
         "For boat owners, please find customers who ordered",
+        "I'd love to invite Madrid folk to a party; they ordered shoes.",
+        "tell Ann I need her accounts: ordered twice",
+        "Customers who ordered. Call it Boats and take only owners",
+        "customers with these traits:\n- gold tier\n- owns a boat",
         "Customers who ordered, because they own a boat",
         "Ordered shoes at sea: three or more such orders",
         "visited at sea, viewed a product, ordered - in that order",
@@ -109,6 +113,26 @@ def test_a_sentence_that_says_whom_is_never_passed_over(text: str) -> None:
             "count(page_viewed)=0 in 60d & count(order_placed)=0 in 60d",
         ),
         ("Exactly two of anything? No: exactly two orders", "count(order_placed)=2"),
+        (
+            "customers from Spain who ordered twice, as well as anyone from France",
+            "(country=ES & count(order_placed)≥2) | country=FR",
+        ),
+        (
+            "at least 3 orders, excluding staff and anyone who never opened an email",
+            "count(order_placed)≥3 - (in segment Staff | count(email_opened)=0)",
+        ),
+        (
+            "(country is US and tier is gold) or (country is CA and tier is silver)",
+            "(country=US & loyalty_tier=gold) | (country=CA & loyalty_tier=silver)",
+        ),
+        ("Please exclude staff. Otherwise everyone who ordered twice.", "count(order_placed)≥2 - in segment Staff"),
+        ("Customers who ordered twice. No need to save it yet. Deadline is tomorrow noon.", "count(order_placed)≥2"),
+        (
+            "Hi,\nplease help with this list:\n- gold tier\n- ordered twice\nThanks!\nLena",
+            "loyalty_tier=gold & count(order_placed)≥2",
+        ),
+        ("FW: spring\n> From: Paul\n> customers who ordered twice\n\nCould you build that?", "count(order_placed)≥2"),
+        ("1) gold tier 2) ordered twice", "loyalty_tier=gold & count(order_placed)≥2"),
         ("For our neighbours' day we'd love to invite customers who ordered twice", "count(order_placed)≥2"),
         ("customers who ordered twice, because we want to thank them", "count(order_placed)≥2"),
         ("ordered within 2 days of a product view", "seq(product_viewed > order_placed within 2d)"),
@@ -116,6 +140,29 @@ def test_a_sentence_that_says_whom_is_never_passed_over(text: str) -> None:
 )
 def test_this_is_among_the_clean_readings(text: str, meaning: str) -> None:
     assert members(parse_definition(meaning, SEGMENTS)) in clean(text), clean(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Customers from Spain who ordered. Call it Quiet Sunday.",
+        "Customers from Spain who ordered; name it Quiet Sunday",
+    ],
+)
+def test_a_name_that_is_given_in_words_is_the_draft_s(text: str) -> None:
+    found = understand(text, DEMO, AS_OF, DEMO.timezone)
+    named = [one.reading.label for one in found.candidates if not one.left and one.reading.label]
+
+    assert [found.found.tokens[at].text for at in range(len(found.found.tokens)) if named[0] >> at & 1] == [
+        "Quiet",
+        "Sunday",
+    ]
+
+
+def test_people_of_different_countries_are_never_both() -> None:
+    both = members(parse_definition("country=ES & country=FR & count(order_placed)≥1", SEGMENTS))
+
+    assert both not in clean("customers from Spain and customers from France who ordered")
 
 
 def test_not_in_one_month_but_in_the_other_is_no_list_of_months() -> None:

@@ -14,7 +14,8 @@ from segment_copilot.english_next.names import concept
 from segment_copilot.english_next.spans import Span, reading, union
 
 _CLOSING: Final = re.compile(
-    r"(regards|thanks|thank you|cheers|best|wishes|greetings|sincerely|warmly|signed|from)\W*$", re.IGNORECASE
+    r"((thanks|thank you)( so much| very much| a lot| in advance| again)?|regards|cheers|best|wishes|greetings|sincerely|warmly|signed|from)\W*$",
+    re.IGNORECASE,
 )
 _SIGNED: Final = 4  # words of a signature
 
@@ -73,9 +74,11 @@ def _sentences(span: Span) -> tuple[tuple[int, int], ...]:
 def _is_whole(span: Span, sentence: tuple[int, int]) -> bool:
     """Return whether a part is this sentence, with nothing beside it but signs, and without the word that joins it."""
     start, end = sentence
-    beside = (*range(span.start, start), *range(end, span.end), *range(span.end, end))
-    joining = (token.lower in _JOINING for token in span.found.tokens[start : max(span.start, start)])
-    return span.start < end and all(span.found.tokens[at].kind == "sign" for at in beside) and all(joining)
+    tokens = span.found.tokens
+    beside = (*range(span.start, start), *range(end, span.end))
+    joining = (*tokens[start : max(span.start, start)], *tokens[min(span.end, end) : end])
+    signs = all(tokens[at].kind == "sign" for at in beside)
+    return start <= span.start < end and signs and all(one.kind == "sign" or one.lower in _JOINING for one in joining)
 
 
 _JOINING: Final = frozenset({"and", "but", "so", "also", "yet", ","})
@@ -98,12 +101,17 @@ def _known(span: Span) -> int:
 
 def _only_refers(span: Span) -> bool:
     """Return whether a sentence only asks for what another one says: "could you prepare that group?"."""
+    saves = any(token.lower in _SAVES for token in span.found.tokens[span.start : span.end])
     spoken = span.found.content & span.mask & ~span.pronouns
-    silent = lexicon.words("chat") | lexicon.words("commands") | lexicon.words("asking") | lexicon.words("tells")
-    known = span.values or span.segments or span.quantities or span.negations
+    silent = (
+        lexicon.words("chat") | lexicon.words("commands") | lexicon.words("asking") | lexicon.words("tells") | _SAVES
+    )
+    silent |= lexicon.words("negations") if saves else frozenset()
+    known = span.values or span.segments or (span.quantities and not saves) or (span.negations and not saves)
     said = (at for at in range(span.start, span.end) if spoken >> at & 1 and not _in(span.windows, at))
     told = {span.lower(at) for at in range(span.start, span.end)}
-    return not known and bool(told & lexicon.words("asking")) and bool(told & _REFERS) and all(
+    asks = saves or (bool(told & lexicon.words("asking")) and bool(told & _REFERS))
+    return not known and asks and all(
         span.lower(at) in silent or _is_somebody(span, at) for at in said
     )  # fmt: skip
 
@@ -117,6 +125,7 @@ def _in(anchors: Iterable[Anchor], at: int) -> bool:
     return bool(union(anchors) >> at & 1)
 
 
+_SAVES: Final = frozenset({"save", "saved", "saving", "store", "export", "activate", "publish", "count", "counts"})
 _REFERS: Final = frozenset({"what", "it", "that", "this", "them", "those", "these"})
 
 
@@ -137,7 +146,12 @@ def _told(span: Span, before: Sequence[tuple[int, int]], behind: Sequence[tuple[
         promised = span.lower(first + 1) in _PROMISES or rest.endswith(_SHORTENED)
         return "promise" if promised and not _is_anchored(span) and not span.mentions else ""
     told = _tells(span, first) or (span.lower_after == "?" and span.end - first <= _SUBJECT)
-    return "other" if told and asked_behind and not _speaks_of_people(span) else ""
+    if not told or _speaks_of_people(span):
+        return ""
+    planned = any(span.lower(at) in _PLANNED for at in range(span.start, span.end)) and not _content(span) & _known(
+        span
+    )
+    return "other" if asked_behind or planned else ""
 
 
 def _first_word(span: Span) -> int:
@@ -190,7 +204,9 @@ def _binds(span: Span, kind: str) -> bool:
 def _is_answered(span: Span) -> bool:
     """Return whether people that a sentence speaks of are those that one behind it asks for: "some members …; find these"."""
     behind = any(one.start >= span.end for one in span.found.pronouns)
-    return _speaks_of_people(span) and (behind or (_says_which(span) and bool(_known(span) & _content(span))))
+    traits = any(not value.place.event for one in span.values for value in one.values)
+    known = traits or (_says_which(span) and bool(_known(span) & _content(span)))
+    return _speaks_of_people(span) and (behind or known)
 
 
 def _says_which(span: Span) -> bool:
@@ -229,6 +245,7 @@ _OPENERS: Final = frozenset({"and", "but", "so", "because", "as", "since", "when
 _THINGS: Final = frozenset({"it", "this", "that", "there", "some", "you", "your"})
 _SPOKEN_OF: Final = frozenset({"they", "these", "those"})
 _WRITERS: Final = frozenset({"i", "we", "i'm", "we're", "i'd", "we'd", "i've", "we've", "i'll", "we'll"})
+_PLANNED: Final = frozenset({"tomorrow", "deadline", "tonight", "noon", "eod", "urgent"})
 _SHORTENED: Final = ("'d", "'ll", "'re", "’d", "’ll", "’re")
 _MODALS: Final = frozenset({"could", "would", "can", "may", "might", "will"})
 _FOR: Final = frozenset({"for", "to", "about", "with", "on", "by"})

@@ -99,7 +99,8 @@ def purpose(tokens: Sequence[Token], start: int, end: int) -> int:
     for at in range(start + 2, end - 1):
         pair = (tokens[at].lower, tokens[at + 1].lower)
         mine = pair[0] in _CAUSES | {"so"} and pair[1] in _ASKS - {"please", "could", "would", "can", "may", "might"}
-        if mine or pair in _SO_THAT:
+        aim = pair[0] == "for" and tokens[at - 1].lower in {",", "—"}
+        if mine or aim or pair in _SO_THAT:
             return at
     return end
 
@@ -107,9 +108,7 @@ def purpose(tokens: Sequence[Token], start: int, end: int) -> int:
 _CAUSES: Final = frozenset({"as", "because", "since", "while", "when", "before"})
 _PURPOSES: Final = frozenset({"for", "in", "ahead", "to", "on", "with", "after"})
 _ASKS: Final = frozenset({"please", "i", "we", "i'd", "we'd", "i'm", "we're", "could", "would", "can", "may", "might"})
-_ORDERS: Final = frozenset(
-    {"find", "give", "show", "select", "get", "pull", "list", "build", "make", "create", "pick"}
-)
+_ORDERS: Final = frozenset({"find", "give", "show", "select", "get", "pull", "list", "build", "make", "create", "pick"})
 _SO_THAT: Final = frozenset({("so", "that"), ("in", "order"), ("so", "they"), ("so", "as")})
 
 

@@ -99,6 +99,22 @@ def units(found: Anchors) -> tuple[Unit, ...]:
     return tuple(made)
 
 
+def _groups(made: tuple[Unit, ...], found: Anchors) -> tuple[tuple[int, int], ...]:
+    """Return which units stand in a bracket of several that "and" or "or" joins: "(gold and from Spain) or …"."""
+    opened: list[int] = []
+    groups: list[tuple[int, int]] = []
+    for at, token in enumerate(found.tokens):
+        if token.lower == "(":
+            opened.append(at)
+        elif token.lower == ")" and opened:
+            start = opened.pop()
+            inside = [number for number, one in enumerate(made) if start < one.start and one.end <= at]
+            joined = any({"and", "or"} & made[number].between.kinds for number in inside[1:])
+            if joined and not any("stop" in made[number].between.kinds for number in inside):
+                groups.append((inside[0], inside[-1] + 1))
+    return tuple(groups)
+
+
 def _cuts(found: Anchors) -> Iterator[tuple[WordAnchor, WindowAnchor | None]]:
     """Yield the joints, left to right, and the window that one may hold: "within 2 days of"."""
     inner = _inner(found)
@@ -302,6 +318,7 @@ class Chart:
         self._firsts = {
             at for at, one in enumerate(self.units) if not at or "stop" in one.between.kinds or one.start == meant
         }
+        self._groups = _groups(self.units, found)
         self._cells: dict[tuple[int, int], tuple[Reading, ...]] = {}
 
     def read(self) -> tuple[Reading, ...]:
@@ -314,8 +331,10 @@ class Chart:
         return self._cells.get((0, count), ())
 
     def _is_part(self, start: int, end: int) -> bool:
-        """Return whether units are a part: of one sentence, or whole ones."""
+        """Return whether units are a part: of one sentence, or whole ones, and no bracket is cut open."""
         inside = range(start + 1, end)
+        if any(start < opened < end < closed or opened < start < closed < end for opened, closed in self._groups):
+            return False
         begins, ends = start in self._firsts, end == len(self.units) or end in self._firsts
         return (begins and ends) or not any(at in self._firsts for at in inside)
 
@@ -340,10 +359,13 @@ class Chart:
     def _leaves(self, start: int, end: int) -> Iterator[Reading]:
         inside = tuple(joint for unit in self.units[start + 1 : end] for joint in unit.before)
         span = Span(self.found, self.units[start].start, self.units[end - 1].end, inside)
-        for leaf in (labels.label, asides.aside):
+        for leaf in (labels.label, labels.title, asides.aside):
             for one in leaf(span):
                 yield structs.replace(one, score=self._score(one.features))
-        if end - start > _LEAF or any(joint.kind in {"except", "colon", "within_of"} for joint in inside):
+        holds = any(
+            start <= opened and closed <= end and closed - opened < end - start for opened, closed in self._groups
+        )
+        if end - start > _LEAF or holds or any(joint.kind in {"except", "colon", "within_of"} for joint in inside):
             return
         front = start == 0 and self.units[0].between.main == "except"
         for one in _leaves_of(span):

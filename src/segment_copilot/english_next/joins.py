@@ -7,6 +7,7 @@ from typing import Any, Final, cast
 
 from msgspec import UNSET, structs
 
+from segment_copilot.english_next import lexicon
 from segment_copilot.english_next.anchors import Anchors
 from segment_copilot.english_next.meanings import (
     Clause,
@@ -47,8 +48,48 @@ def join_both(one: Reading, two: Reading, between: Between, found: Anchors) -> I
     ):
         features["and:of_or"] = 1
     features |= agreement(one, two, found, "and")
+    if _contradict(one.tree, two.tree):
+        return
+    if "union" in one.features:
+        features["and:of_union"] = 1
     for left, right, told in shared(one.tree, two.tree, between.main):
         yield both(one, two, {**features, **told}, tree=join("AND", left, right), exclude=exclude)
+
+
+def _union(one: Reading, two: Reading, between: Between, found: Anchors) -> Iterator[Reading]:
+    """Buyers from Spain, as well as anyone on the pro plan: other people too."""
+    if leans(one) or leans(two) or one.tree is None or two.tree is None or one.exclude or two.exclude:
+        return
+    if not _begins_people(between, found):
+        return
+    features: dict[str, float] = {
+        "union": 1,
+        f"union:{between.main}": 1,
+        "union:contradiction": float(_contradict(one.tree, two.tree)),
+    }
+    for left, right, told in shared(one.tree, two.tree, "or"):
+        yield both(one, two, {**features, **told}, tree=_merged(join("OR", left, right)))
+
+
+def _begins_people(between: Between, found: Anchors) -> bool:
+    """Return whether people are named anew behind what joins two parts: "plus everyone …", "and people who …"."""
+    tokens, ends = found.tokens, [at + 1 for at in range(len(found.tokens)) if between.used >> at & 1]
+    if not between.kinds & {"and"} or not ends:
+        return False
+    people = lexicon.stems("people") - lexicon.stems("group")
+    said = [at for at in range(min(ends) - 1, min(max(ends) + 3, len(tokens))) if tokens[at].stem in people]
+    between_words = tokens[max(ends) : said[0]] if said else ()
+    return bool(said) and all(token.lower in lexicon.words("light") for token in between_words)
+
+
+def _contradict(one: Tree | None, two: Tree | None) -> bool:
+    """Return whether nobody can be both: they have different values of one trait."""
+    values = [
+        {part.condition.property: part.condition.value for part in clauses(tree)
+         if isinstance(part.condition, UserProperty) and part.condition.operator == "eq" and not part.condition.negate}
+        for tree in (one, two)
+    ]  # fmt: skip
+    return any(values[0][name] != values[1][name] for name in values[0].keys() & values[1].keys())
 
 
 def _or(one: Reading, two: Reading, between: Between, found: Anchors) -> Iterator[Reading]:
@@ -214,6 +255,8 @@ def _label(one: Reading, two: Reading, between: Between, found: Anchors) -> Iter
     del found, between
     if one.label and one.tree is None and not leans(two):
         yield both(one, two, {"labelled": 1}, tree=two.tree, exclude=two.exclude)
+    elif two.label and two.tree is None and not leans(one) and one.tree is not None:
+        yield both(one, two, {"labelled:behind": 1}, tree=one.tree, exclude=one.exclude)
 
 
 def _front_window(one: Reading, two: Reading, between: Between, found: Anchors) -> Iterator[Reading]:
@@ -257,10 +300,11 @@ def _back_window(one: Reading, two: Reading, between: Between, found: Anchors) -
 RULES: Final = (
     Rule("nothing", frozenset(), _nothing),
     Rule("and", ANDS, join_both),
+    Rule("union", frozenset({"and", "comma", "rel", "stop"}), _union),
     Rule("or", frozenset({"or", "comma"}), _or),
     Rule("nor", frozenset({"or", "nor", "and", "comma"}), _nor),
     Rule("except", frozenset({"except"}), _except),
-    Rule("label", frozenset({"colon", "dash", "comma"}), _label),
+    Rule("label", frozenset({"colon", "dash", "comma", "stop", "and", "soft"}), _label),
     Rule("front_window", frozenset(), _front_window),
     Rule("back_window", frozenset(), _back_window),
 )

@@ -6,7 +6,8 @@ import itertools
 from collections.abc import Iterator
 from typing import Final
 
-from segment_copilot.english_next.anchors import Anchor
+from segment_copilot.english_next import lexicon
+from segment_copilot.english_next.anchors import Anchor, mask
 from segment_copilot.english_next.meanings import Reading
 from segment_copilot.english_next.spans import Span, reading, union
 
@@ -28,8 +29,38 @@ def label(span: Span) -> Iterator[Reading]:
         yield reading(span, "label", None, span.mask, "", features, label=span.mask)
 
 
+def title(span: Span) -> Iterator[Reading]:
+    """Call it Sleeping Giants: the name that the audience is to have."""
+    name = (
+        span.start
+        + 2
+        + (
+            span.lower(span.start + 1) in {"the", "this"}
+            and span.found.tokens[span.start + 2 : span.start + 3] != ()
+            and span.found.tokens[span.start + 2].stem in lexicon.stems("group")
+        )
+    )
+    called = span.lower(span.start) in _CALL and (span.lower(span.start + 1) in _CALLED or name > span.start + 2)
+    if not called or not 0 < span.end - name <= _NAME or span.lower_after not in _BEHIND_NAME:
+        return
+    people = lexicon.stems("people") | {"who", "whose", "with", "that"}
+    if any(one.kind not in {"soft", "and"} for one in span.inside) or any(
+        span.found.tokens[at].stem in people for at in range(name, span.end)
+    ):
+        return
+    yield reading(span, "title", None, span.mask, "", {}, label=mask(name, span.end))
+
+
+_CALL: Final = frozenset({"call", "name", "label", "title", "named", "called"})
+_CALLED: Final = frozenset({"it", "this", "that", "them", "these"})
+_NAME: Final = 5  # words
+_BEHIND_NAME: Final = frozenset({"", ".", ";", "!", "?", ","})
+
+
 def _is_condition(span: Span) -> bool:
     """Return whether words before a colon are rather what is asked for: they take somebody out, or say how many, when or which alone."""
+    if any(span.lower(at) in _SPOKEN for at in range(span.start, span.end)):
+        return True  # "tell Ann I need her accounts: …"
     if any(one.kind == "except" for one in span.inside) or _heads_list(span) or _is_spoken_of(span):
         return True
     if span.lower_after == "=" and (span.orders or span.metrics or span.money):
@@ -70,6 +101,7 @@ def _joined(span: Span) -> bool:
 _LONGEST: Final = 10  # words before a colon
 _BEHIND: Final = 8
 _ORDERED: Final = frozenset(itertools.product(("that", "this", "same", "exact"), ("order", "sequence")))
+_SPOKEN: Final = frozenset({"i", "we", "her", "his", "need", "want", "tell"})
 _LISTS: Final = frozenset({"all", "both", "any", "either", "neither", "none", "exclude", "suppress", "each"})
 _LABEL: Final = 4  # words
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Final
 
@@ -16,7 +17,7 @@ from segment_copilot.english_next.spans import Span, reading, union
 def meant(span: Span) -> Iterator[Reading]:
     """Any of the following, in the last 60 days: how a list beside it is meant, and when."""
     said = [one for one in span.found.lists if one.start >= span.start and one.end <= span.end]
-    if len(said) != 1 or len(span.windows) > 1:
+    if len(said) != 1 or len(span.windows) > 1 or span.pronouns & ~said[0].mask:
         return
     used = said[0].mask | union(span.windows)
     rest = span.found.content & span.mask & ~used & ~union(span.negations)
@@ -65,12 +66,21 @@ def _meant(kind: str, tree: Tree) -> Tree | None:
         return join("AND", *(turned(part) for part in parts)) if all(one.positive for one in clauses(tree)) else None
     if len(parts) < 2:  # noqa: PLR2004
         return None
+    if kind == "some":
+        return (
+            join("OR", *(join("AND", *pair) for pair in itertools.combinations(parts, 2)))
+            if len(parts) <= _MANY
+            else None
+        )
     if kind in {"any", "all"}:
         return join("OR" if kind == "any" else "AND", *parts)
     if len(parts) != 2:  # noqa: PLR2004
         return None
     first, second = parts
     return join("OR", join("AND", first, _plain(turned(second))), join("AND", second, _plain(turned(first))))
+
+
+_MANY: Final = 5
 
 
 def _plain(tree: Tree) -> Tree:

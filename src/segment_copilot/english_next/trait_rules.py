@@ -242,7 +242,7 @@ def _compared(span: Span, one: QuantityAnchor) -> Iterator[tuple[Place, int, str
         return
     years = one.end < span.end and span.found.tokens[one.end].stem == stem("years") and one.quantity.value >= _GROWN
     older = bool({*one.words} & {"older", "younger"}) or years
-    alone = not span.found.content & span.mask & ~one.mask & ~span.having(_YEARS)
+    alone = one.quantity.value >= _GROWN and not span.found.content & span.mask & ~one.mask & ~span.having(_YEARS)
     for place in span.names.places:
         if not place.event and "age" in place.field.words and place.numeric and (older or alone):
             yield (
