@@ -398,7 +398,7 @@ def test_a_change_while_a_question_is_open_is_made_of_each_answer() -> None:
 
 def test_words_that_name_nobody_are_not_taken_for_a_new_audience_in_silence() -> None:
     view = {"draft": {"name": "Mine", "definition": document(OPENERS)}}
-    (asked,), _ = calls_of(view, "zero visits, nothing in the cart either")
+    (asked,), _ = calls_of(view, "bought shoes and never visited")
 
     assert asked.name == "ask_user"
     assert "more, or a new audience" in asked.arguments["question"]
