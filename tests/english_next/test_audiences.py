@@ -7,6 +7,7 @@ from msgspec import structs
 
 from evals.corpus.notation import parse_definition
 from evals.corpus.printing import write_definition
+from evals.corpus.tenants import tenant
 from segment_copilot.english_next import Asked, Drafted, Refused, read_audience
 from segment_copilot.english_next.audience import LONGEST, decide, understand
 from segment_copilot.english_next.same import members
@@ -101,6 +102,23 @@ def test_what_came_after_what_is_among_the_clean_readings(text: str, meaning: st
 )  # fmt: skip
 def test_an_order_in_time_that_cannot_be_said_is_not_dropped(text: str) -> None:
     assert not isinstance(read(text), Drafted)
+
+
+@pytest.mark.parametrize(
+    ("text", "meaning"),
+    [
+        ("renewal before 1 September", "renewal_date<2026-09-01"),
+        ("renews in August", "renewal_date 2026-08-01..2026-08-31"),
+        ("signed up after 1 September", "signed_up_at≥2025-09-02"),
+        ("trial ended in May", "trial_ends_at 2026-05-01..2026-05-31"),
+    ],
+)
+def test_a_day_without_a_year_is_to_come_where_the_dates_of_a_field_are(text: str, meaning: str) -> None:
+    saas = tenant("saas")
+    found = understand(text, saas.catalog, saas.as_of, saas.catalog.timezone).candidates
+    clean = [members(one.definition) for one in found if not one.left]
+
+    assert clean[:1] == [members(parse_definition(meaning, {}))], [write_definition(one.definition) for one in found]
 
 
 @pytest.mark.parametrize("word", ["unicorn", "frobnicated", "barely", "recently", "almost"])
