@@ -380,3 +380,48 @@ def test_an_answer_is_heard_where_the_draft_in_view_was_made_here() -> None:
     )
 
     assert calls[0].name == "revise_segment"
+
+
+def test_a_change_while_a_question_is_open_is_made_of_each_answer() -> None:
+    view = {"draft": {"name": "Mine", "definition": document(ORDERS)}}
+    (asked,), _ = calls_of(view, "add people who started a trial", "make it 60 days")
+
+    labels = [one["value"] for one in asked.arguments["options"]]
+    assert asked.name == "ask_user"
+    assert len(labels) == 2
+    assert all("more than 3 times in the last 60 days" in label for label in labels)
+
+    calls, _ = calls_of(view, "add people who started a trial", "make it 60 days", "the second one")
+    made = decode(jsonpatch.apply_patch(document(ORDERS), calls[0].arguments["patch"]))
+    assert write_definition(made) == "count(order_placed)>3 in 60d & count(trial_started)≥1"
+
+
+def test_words_that_name_nobody_are_not_taken_for_a_new_audience_in_silence() -> None:
+    view = {"draft": {"name": "Mine", "definition": document(OPENERS)}}
+    (asked,), _ = calls_of(view, "bought shoes and never visited")
+
+    assert asked.name == "ask_user"
+    assert "more, or a new audience" in asked.arguments["question"]
+
+
+@pytest.mark.parametrize(
+    ("base", "text", "meaning"),
+    [
+        (OPENERS, "remove the emails", "country=US"),
+        (SPENDERS, "average, not sum", "country in ES,FR & loyalty_tier=gold & avg(order_placed.total)>500 in 6mo - in segment Staff"),
+    ],
+)  # fmt: skip
+def test_what_else_would_be_refused_as_an_order_or_a_question_is_a_change_of_the_draft(
+    base: str, text: str, meaning: str
+) -> None:
+    calls, _ = calls_of({"draft": {"name": "Mine", "definition": document(base)}}, text)
+
+    made = decode(jsonpatch.apply_patch(document(base), calls[0].arguments["patch"]))
+    assert write_definition(made) == write_definition(parse_definition(meaning, SEGMENTS))
+
+
+@pytest.mark.parametrize("text", ["delete it", "save it", "export them to a csv", "email them"])
+def test_an_order_over_a_draft_stays_refused(text: str) -> None:
+    calls, told = calls_of({"draft": {"name": "Mine", "definition": document(OPENERS)}}, text)
+
+    assert (calls, "I cannot save" in told) == ([], True)

@@ -361,3 +361,9 @@ def test_the_same_request_gives_the_same_turn_and_others_go_on_meanwhile():
 
     assert len(asyncio.run(both())) > 1, "the loop stood still"
     assert turn(request("top 5 events"), model=OfflineNextModel()) == turn(request("top 5 events"), model=_MODEL)
+
+
+def test_an_audience_comes_before_the_refusal_of_a_question_that_nobody_asked():
+    calls, _ = after("average order value over 80")
+
+    assert calls[0].name in {"propose_segment", "ask_user"}
