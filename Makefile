@@ -9,7 +9,10 @@ QUESTION ?= Create a segment for users who purchased in the last 7 days but neve
 # Where this is set, as in many containers, each of the hundred processes that tests start compiles all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo fmt check quick test clients deploy image contract segops mutants chaos kills bench docs evals examples openapi
+# Modules stay whole, and keep the order that tests/conftest.py puts them into: what is slow first.
+AT_ONCE := -n 2 --dist loadscope --no-loadscope-reorder
+
+.PHONY: help demo fmt check quick test search clients deploy image contract segops mutants chaos kills bench docs evals examples openapi
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -27,7 +30,10 @@ check: $(UV) ## Formatting, lint, types
 	$(RUN) pyright
 
 test: $(UV) ## All tests, on real engines
-	$(RUN) pytest -n 2 --dist loadscope -m "not clients and not deploy"
+	$(RUN) pytest $(AT_ONCE) -m "not clients and not deploy"
+
+search: $(UV) ## The tests that try very many cases, with all of them
+	SEARCH=full $(RUN) pytest $(AT_ONCE) -m search
 
 quick: $(UV) ## The tests that need no engine
 	$(RUN) pytest -n 2 --dist load -m "not engines and not slow and not clients and not deploy"

@@ -28,8 +28,14 @@ STARTS_PROCESSES = {"servers", "own_engines", "node"}
 """Fixtures that start something outside of the tests' own process."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark as `engines` what needs a store or another process; `make quick` leaves it out."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark as `engines` what needs a store or another process; `make quick` leaves it out.
+
+    Where tests are shared out, modules with something slow go first: one that came last would run alone.
+    """
     for item in items:
         if not STARTS_PROCESSES.isdisjoint(getattr(item, "fixturenames", ())):
             item.add_marker("engines")
+    if hasattr(config, "workerinput"):
+        slow = {item.path for item in items if item.get_closest_marker("slow")}
+        items.sort(key=lambda item: item.path not in slow)

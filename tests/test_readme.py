@@ -16,7 +16,7 @@ import pytest
 from segment_copilot.commands.runtime import Runtime, read_runtime
 from segment_copilot.errors import NotFound
 
-pytestmark = pytest.mark.engines
+pytestmark = [pytest.mark.engines, pytest.mark.slow]
 
 PROJECT = Path(__file__).parents[1]
 BLOCKS = re.findall(r"^```sh\n(.*?)^```", (PROJECT / "README.md").read_text(), re.MULTILINE | re.DOTALL)

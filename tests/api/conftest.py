@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import nullcontext
 from typing import Any
 
 import httpx2
@@ -17,8 +18,14 @@ from tests.support.resources import SECRETS_KEY
 
 
 @pytest.fixture(scope="module")
+def has_worker() -> bool:
+    """Whether one runs beside the server. It looks for work sixty times a second: a module without any says False."""
+    return True
+
+
+@pytest.fixture(scope="module")
 async def server(
-    module_database_url: str, module_clickhouse_url: str, tmp_path_factory: pytest.TempPathFactory
+    module_database_url: str, module_clickhouse_url: str, tmp_path_factory: pytest.TempPathFactory, *, has_worker: bool
 ) -> AsyncGenerator[Server]:
     """The application, served, with a tenant and another one."""
     app = create_app(
@@ -34,7 +41,7 @@ async def server(
     async with served(app) as url:
         resources = app.state.resources
         keys = [(await resources.keys.create(await resources.tenants.create(slug)))[1] for slug in ("first", "other")]
-        async with worked(app.state.resources):
+        async with worked(resources) if has_worker else nullcontext():
             yield Server(url, app, *keys)
 
 

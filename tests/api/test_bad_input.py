@@ -62,6 +62,11 @@ BAD_BODIES = {
 }
 
 
+@pytest.fixture(scope="module")
+def has_worker() -> bool:
+    return False
+
+
 def assert_problem(answer, *statuses: int) -> dict:
     """The one shape of a failure; the problem."""
     assert answer.status_code in (statuses or range(400, 500)), answer.text

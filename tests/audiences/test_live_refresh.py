@@ -35,6 +35,8 @@ from tests.support.histories import (
 )
 from tests.support.language.data_sets import draw_world
 
+pytestmark = pytest.mark.slow
+
 HISTORIES = int(os.environ.get("LIVE_HISTORIES", "1"))
 """Each is a tenant with some segments, refreshed some times; more of them: a longer search."""
 

@@ -23,6 +23,8 @@ from segment_copilot.resources import Resources
 from tests.support.histories import DAY, World, computed, deliver, erased, event, live_segment, members, replayed
 from tests.support.language.data_sets import draw_world
 
+pytestmark = pytest.mark.slow
+
 HISTORIES = int(os.environ.get("TOGETHER_HISTORIES", "1"))
 """Each is a tenant with some segments, refreshed some times; more of them: a longer search."""
 

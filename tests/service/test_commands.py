@@ -19,7 +19,7 @@ from segment_copilot.embedded import start_engines
 from segment_copilot.settings import Settings
 from tests.support.engines import data_directory
 
-pytestmark = pytest.mark.engines
+pytestmark = [pytest.mark.engines, pytest.mark.slow]
 
 BUYERS = '{"logic": "AND", "conditions": [{"type": "event_count", "event_type": "order_placed", "window_days": 7}]}'
 
