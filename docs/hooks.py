@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 _NAMED = re.compile(r"^```(\w+) \w+$", re.MULTILINE)
-_OUTSIDE = re.compile(r"\[([^\]]+)\]\(\.\./(?:\.\./)?((?:CHANGELOG|CONTRIBUTING|ARCHITECTURE|README|benchmarks|evals)[^)]*)\)")
+_OUTSIDE = re.compile(
+    r"\[([^\]]+)\]\(\.\./(?:\.\./)?((?:CHANGELOG|CONTRIBUTING|ARCHITECTURE|README|benchmarks|evals)[^)]*)\)"
+)
 
 
 def on_page_markdown(markdown: str, **_: object) -> str:

@@ -96,7 +96,7 @@ def build(steps: list[Step], directory: Path) -> Path:
     venv = directory / "venv"
     variables = os.environ | environment(steps) | {"UV_PROJECT_ENVIRONMENT": str(venv)}
     variables.pop("VIRTUAL_ENV", None)
-    uv = shutil.which("uv") or sys.argv[1]
+    uv = shutil.which("uv") or Path(sys.argv[1]).absolute()
     for step in steps:
         match step.word:
             case "COPY" if not step.rest.startswith("--from"):
@@ -218,6 +218,8 @@ def healthy(container: Container, words: list[str], process: subprocess.Popen[st
 
 async def main() -> None:
     """Build, look at what is in it, run it."""
+    if os.geteuid() != 0:
+        sys.exit("A root of its own can be made by root alone: run it as root, on Linux.")
     build_stage, last_stage = stages((ROOT / "Dockerfile").read_text())
     with data_directory() as directory, run_embedded() as engines:
         container = assemble(last_stage, directory, build(build_stage, directory))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,24 +18,17 @@ from msgspec import Struct
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.activations.secrets import new_key
 from segment_copilot.doctor import examine
-from segment_copilot.embedded import Engines, binaries, start_engines
+from segment_copilot.embedded import Engines, binaries
 from segment_copilot.resources import Resources, open_resources
 from segment_copilot.settings import Settings
 from segment_copilot.stores.migrations import migrate
 from tests.support.databases import run_clickhouse, run_postgres, with_database
-from tests.support.engines import data_directory
 
 pytestmark = pytest.mark.deploy
 
 SCRIPTS = Path(__file__).parents[2] / "deploy" / "backup"
 NAME = "segment_copilot_lost"
 KEY = new_key()
-
-_BACKUPS = "<clickhouse><backups><allowed_path>{path}/</allowed_path></backups></clickhouse>"
-_OPERATOR = """<clickhouse><users><operator>
-    <password>hush</password><networks><ip>127.0.0.1</ip></networks><profile>default</profile><quota>default</quota>
-    <grants><query>GRANT ALL ON *.*</query></grants>
-</operator></users></clickhouse>"""
 
 
 class Stores(Struct, frozen=True):
@@ -45,19 +38,6 @@ class Stores(Struct, frozen=True):
     clickhouse_url: str
     environ: dict[str, str]
     backups: Path
-
-
-@pytest.fixture(scope="module")
-def engines() -> Generator[tuple[Engines, Path]]:
-    """Engines whose ClickHouse has an operator and a place for backups, as docs/operations/backup.md asks."""
-    with data_directory() as directory:
-        server, backups = directory / "clickhouse" / "server", directory / "backups"
-        for path in (server / "config.d", server / "users.d", backups):
-            path.mkdir(parents=True)
-        (server / "config.d" / "backups.xml").write_text(_BACKUPS.format(path=backups))
-        (server / "users.d" / "operator.xml").write_text(_OPERATOR)
-        with start_engines(directory, durable=False) as started:
-            yield started, directory
 
 
 @pytest.fixture

@@ -77,7 +77,7 @@ async def test_stopped_stores_are_both_told(database_url: str, clickhouse_url: s
     found = await checks(but_for(database_url, port=port), but_for(clickhouse_url, port=port))
 
     assert bad(found) == {"postgres.reach": "wrong", "clickhouse.reach": "wrong"}
-    assert f":{port} takes no connections" in found["postgres.reach"].detail
+    assert f":{port} takes no connections (Connection refused)" in found["postgres.reach"].detail
 
 
 @pytest.mark.shared

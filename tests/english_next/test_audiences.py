@@ -7,6 +7,7 @@ from msgspec import structs
 
 from evals.corpus.notation import parse_definition
 from evals.corpus.printing import write_definition
+from evals.corpus.tenants import tenant
 from segment_copilot.english_next import Asked, Drafted, Refused, read_audience
 from segment_copilot.english_next.audience import LONGEST, decide, understand
 from segment_copilot.english_next.same import members
@@ -72,6 +73,19 @@ def test_a_clear_sentence_is_drafted(text: str, meaning: str) -> None:
         ("has not ordered since May 15 but did before", "last(order_placed)<2026-05-15"),
         ("at least 2 orders, the most recent one 90 to 180 days ago", "count(order_placed)≥2 & last(order_placed) 90d..180d"),
         ("ordered twice in the last 7 days and no refund in the same 7 days", "count(order_placed)≥2 in 7d & count(order_refunded)=0 in 7d"),
+        ("ordered in the month of May", "count(order_placed)≥1 from 2026-05-01 to 2026-06-01"),
+        ("visited every week of the last 4", "periods(page_viewed)≥4 of 4 weeks"),
+        ("ordered on 5 different days out of the last 30", "periods(order_placed)≥5 of 30 days"),
+        ("visited every day for two weeks", "periods(page_viewed)≥14 of 14 days"),
+        ("at least two visits in each of the last 3 weeks, this week included", "periods(page_viewed)≥3 of 3 weeks each 2"),
+        ("viewed a product and ordered within the first 10 days after it", "seq(product_viewed > order_placed) in 10d"),
+        ("viewed a product and then ordered within a month", "seq(product_viewed > order_placed) in 30d"),
+        ("added to cart, ordered and added to cart again", "seq(cart_add > order_placed > cart_add)"),
+        ("no refund between the cart add and the order", "seq(cart_add > order_placed; without order_refunded)"),
+        ("viewed a product, then ordered, no other event of any kind between the two", "seq(product_viewed > order_placed; strict)"),
+        ("ordered in the last 30 days after no orders in the 180 days before", "count(order_placed)≥1 in 30d & count(order_placed)=0 210d..30d ago"),
+        ("last order within 150 days but not within the last 120 days", "last(order_placed)<150d & count(order_placed)=0 in 120d"),
+        ("their first order ever was in the last 30 days", "first(order_placed) in_last 30d"),
         ("visited in the last week but did not order in that week", "count(page_viewed)≥1 in 1w & count(order_placed)=0 in 1w"),
         ("ordered in April and none the month after", "count(order_placed)≥1 from 2026-04-01 to 2026-05-01 & count(order_placed)=0 from 2026-05-01 to 2026-06-01"),
     ],
@@ -83,9 +97,28 @@ def test_what_came_after_what_is_among_the_clean_readings(text: str, meaning: st
     assert members(parse_definition(meaning, SEGMENTS)) in clean, [write_definition(one.definition) for one in found]
 
 
-@pytest.mark.parametrize("text", ["added to cart and an order more than 2 days later", "ordered after"])
+@pytest.mark.parametrize(
+    "text", ["added to cart and an order more than 2 days later", "ordered after", "ordered last May", "ordered in December 2026"]
+)  # fmt: skip
 def test_an_order_in_time_that_cannot_be_said_is_not_dropped(text: str) -> None:
     assert not isinstance(read(text), Drafted)
+
+
+@pytest.mark.parametrize(
+    ("text", "meaning"),
+    [
+        ("renewal before 1 September", "renewal_date<2026-09-01"),
+        ("renews in August", "renewal_date 2026-08-01..2026-08-31"),
+        ("signed up after 1 September", "signed_up_at≥2025-09-02"),
+        ("trial ended in May", "trial_ends_at 2026-05-01..2026-05-31"),
+    ],
+)
+def test_a_day_without_a_year_is_to_come_where_the_dates_of_a_field_are(text: str, meaning: str) -> None:
+    saas = tenant("saas")
+    found = understand(text, saas.catalog, saas.as_of, saas.catalog.timezone).candidates
+    clean = [members(one.definition) for one in found if not one.left]
+
+    assert clean[:1] == [members(parse_definition(meaning, {}))], [write_definition(one.definition) for one in found]
 
 
 @pytest.mark.parametrize("word", ["unicorn", "frobnicated", "barely", "recently", "almost"])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections import Counter
 from collections.abc import Sequence
 from random import Random
 from typing import Any, NamedTuple
@@ -114,11 +115,26 @@ def in_line(conditions: Sequence[Json]) -> Json:
     return {"logic": "AND", "conditions": inside}
 
 
+def some_of(conditions: Sequence[Json], least: int, *, negate: bool = False) -> Json:
+    return {"type": "group", "logic": "AT_LEAST", "at_least": least, "conditions": [*conditions], "negate": negate}
+
+
+def counted(conditions: Sequence[Json], random: Random) -> Json:
+    """Groups that count their conditions in one another, beside conditions that have to hold."""
+    parts: list[Json] = list(conditions)
+    while len(parts) > 5:
+        taken, parts = parts, list[Json]()
+        while taken:
+            some = [taken.pop() for _ in range(min(len(taken), random.randint(3, 5)))]
+            parts.append(some_of(some, random.randint(1, len(some)), negate=random.random() < 0.3))
+    return {"logic": "AND", "conditions": parts}
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_groups_in_groups_stay_as_shallow(seed: int):
     random = Random(seed)  # noqa: S311  (a test is to be repeatable)
     conditions = [many("mixed", 60)[index] for index in random.sample(range(60), random.randint(8, 60))]
-    for definition in (nested(conditions, random), in_line(conditions)):
+    for definition in (nested(conditions, random), in_line(conditions), counted(conditions, random)):
         assert max(depth(query.sql) for query in compiled(definition)) <= LEVELS
 
 
@@ -199,6 +215,25 @@ async def test_many_conditions_find_whom_each_of_them_means(
                 query = data.compile(definition, weighed.as_of, shape=shape, traits=traits)
                 assert await fetch_members(module_clickhouse, query) == means, (shape, traits, definition)
     assert len(told) > 3, told
+
+
+@pytest.mark.parametrize("kind", [None, "user_property"], ids=["mixed", "traits"])
+async def test_so_many_of_many_conditions_find_whom_so_many_of_them_mean(
+    module_clickhouse: ClickHouse, data: DataSet, kind: str | None
+):
+    weighed, random = Weighed(data, 150, kind), Random(8)  # noqa: S311  (a test is to be repeatable)
+    told = set[int]()
+    for number in (8, 30):
+        some = [weighed.users[index] for index in random.sample(range(150), number)]
+        found = Counter(user for _, users in some for user in users)
+        least = sorted(found.values())[len(found) // 2]
+        means = {user for user, times in found.items() if times >= least}
+        told.add(least)
+        definition = {"logic": "AND", "conditions": [some_of([leaf for leaf, _ in some], least)]}
+        for shape, traits in WAYS[:2]:
+            query = data.compile(definition, weighed.as_of, shape=shape, traits=traits)
+            assert await fetch_members(module_clickhouse, query) == means, (shape, traits, definition)
+    assert len(told) > 1, told
 
 
 async def test_groups_of_many_conditions_find_whom_the_interpreter_finds(module_clickhouse: ClickHouse, data: DataSet):

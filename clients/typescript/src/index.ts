@@ -12,7 +12,7 @@ export type Segment = Schemas["Segment"];
 /** What the copilot is asked: the whole conversation, and what came of it so far. */
 export type Question = Schemas["CopilotRequest"];
 /** One event of a stream, told apart by its `type`; `seq` counts 0, 1, 2, … and leaves none out, `ts` are milliseconds since 1970. */
-export type StreamEvent = Schemas["CopilotEvent"] & { seq: number; run_id: string; ts: number; turn?: number };
+export type StreamEvent = Schemas["CopilotEvent"];
 
 export interface Options extends Omit<ClientOptions, "baseUrl" | "headers"> {
   /** Where the service is, such as `https://segments.example.com`. */

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -43,7 +44,7 @@ async def dial(name: str, url: str, *, port: int) -> Check | None:
             check, f"The name {host} leads nowhere.", "Correct the host in the URL, or the name server of this machine."
         )
     except OSError as error:
-        detail = f"{place} takes no connections ({error.strerror or type(error).__name__})."
+        detail = f"{place} takes no connections ({os.strerror(error.errno) if error.errno else error})."
         return wrong(check, detail, "Start the server, or correct host and port in the URL.")
     writer.close()
     return ok(check, f"{place} takes connections.")

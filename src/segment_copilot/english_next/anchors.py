@@ -6,7 +6,7 @@ A set of token positions is a whole number, one bit for each: sets are united an
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
+from datetime import date, datetime
 from functools import cached_property
 from typing import Final
 
@@ -23,7 +23,7 @@ from segment_copilot.english_next import asking, lexicon, others, when
 from segment_copilot.english_next.names import Evidence, Names, Place, Value, concept, field_word, roots, same_country
 from segment_copilot.english_next.sentence import Sentence, read_sentence
 from segment_copilot.english_next.shares import Salt, Share, salt, shares
-from segment_copilot.english_next.times_said import times_said
+from segment_copilot.english_next.times_said import coming, times_said
 from segment_copilot.language.catalog import Catalog
 
 _LONGEST: Final = 5  # words of a value
@@ -50,11 +50,12 @@ class Anchor(Struct, frozen=True):
 
 
 class WindowAnchor(Anchor, frozen=True):
-    """When; *bare* where only a length was said, *ahead* where all of it is still to come."""
+    """When; *bare* where only a length was said, *ahead* where all of it lies ahead, *coming* if it is of what is to come."""
 
     window: windows.Window
     bare: bool = False
     ahead: bool = False
+    coming: windows.Window | None = None
 
 
 class QuantityAnchor(Anchor, frozen=True):
@@ -111,6 +112,7 @@ class Anchors(Struct, frozen=True, dict=True):
     lists: tuple[WordAnchor, ...]
     heads: int  # the words at the head of a sentence that only ask for a segment: "make a list of"
     title: int  # the position of a name that was given to the audience: "called “Lapsed”"
+    today: date
 
     @property
     def tokens(self) -> tuple[Token, ...]:
@@ -171,7 +173,10 @@ def find(text: str, names: Names, as_of: datetime, timezone: str) -> Anchors:
     """Return what *text* mentions of a tenant's names, and when, how much and how it says so."""
     sentence = read_sentence(text, names.vocabulary, names.is_name)
     tokens = sentence.tokens
-    found_windows = tuple(WindowAnchor(*one) for one in times_said(tokens, local_date(as_of, timezone)))
+    today = local_date(as_of, timezone)
+    found_windows = tuple(
+        WindowAnchor(*one, coming(tokens[one[0] : one[1]], one[2], today)) for one in times_said(tokens, today)
+    )
     taken = _union(one for one in found_windows if not one.bare)
     segments = tuple(_segments(tokens, names))
     values = tuple(_values(tokens, names))
@@ -202,7 +207,7 @@ def find(text: str, names: Names, as_of: datetime, timezone: str) -> Anchors:
         orders,
         negations,
         tuple(_pronouns(tokens)), tuple(shares(tokens)), salt(tokens), tuple(_phrases(tokens, lexicon.phrases("lists"))),
-        asking.heads(tokens, _union((*values, *segments)), anchored, is_event), _title(tokens),
+        asking.heads(tokens, _union((*values, *segments)), anchored, is_event), _title(tokens), today,
     )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from segment_copilot.english.times.dates import MONTHS
 from segment_copilot.english.times.phrases import Length, length, lowers
 from segment_copilot.english.times.windows import Window
 from segment_copilot.english.words.lexer import Token, written
@@ -82,8 +83,9 @@ def near(tokens: tuple[Token, ...], at: int) -> tuple[Window, int] | None:
         if read is None or start == at:
             continue
         for end in _behind(tokens, read[1], _AT_MOST):
-            if "first" in lowers(tokens, at, start - at) and _word(tokens, end) == "of":
-                continue  # "in the first 10 days of May"
+            dated = _word(tokens, end + 1) in MONTHS or (tokens[end + 1 : end + 2] and tokens[end + 1].kind == "number")
+            if _word(tokens, end) == "of" and (dated or "first" in lowers(tokens, at, start - at)):
+                continue  # "in the first 10 days of May", "in the month of May"
             by = _word(tokens, end) == "by" and at > 0 and tokens[at - 1].lower == "followed"
             if by or (_word(tokens, end) in _FROM and _word(tokens, end + 1) not in _NOW):
                 return Window("last", text=written(tokens[at:end]), lead="within", length=read[0]), end

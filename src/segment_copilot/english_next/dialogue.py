@@ -172,6 +172,9 @@ def _read(before: Said, text: str, context: Context, reads: Reads) -> Said:
         return Said(text, edit=edit)
     if understood is not None and understood.intent.answer == "count":
         return _audience(understood.slots.text, reads, counts=True)
+    if understood is not None and understood.intent.refuse and not _begins_a_question(text):
+        people = _audience(text, reads)  # "average visit longer than 80 minutes" asks for people
+        understood = None if isinstance(people.outcome, Drafted | Asked) else understood
     if understood is not None:
         return Said(text, question=understood)
     if edit is not None:
@@ -190,6 +193,11 @@ def _is_told(understood: Understood | None) -> bool:
     """Return whether a message only wants to be told something, or thanks: it changes no draft."""
     row = understood.intent if understood is not None else None
     return row is not None and row.answer in {"say", "acknowledged"} and not row.refuse
+
+
+def _begins_a_question(text: str) -> bool:
+    first = next((token.lower for token in read(text) if token.kind != "sign"), "")
+    return text.rstrip().endswith("?") or first in phrases_of("begins_a_question")
 
 
 _NO_AUDIENCE: Final = frozenset({"where", "why", "when", "how"})

@@ -47,6 +47,10 @@ def then(one: Reading, two: Reading, between: Between, found: Anchors) -> Iterat
     if (again := _restated(first, second, between)) is not None:
         yield both(one, two, {"then:restated": 1}, tree=join("AND", before, again, after))
     words = in_turn(found) | (_later_words(found) & two.left)
+    if between.main == "after" and is_denied(second) and second.window and second.window.kind in {"between", "range"}:
+        yield both(
+            one, two, {"then:after_none": 1}, tree=join("AND", one.tree, two.tree)
+        )  # "after none in the 90 days before"
     for early, late, name in _orders(first, second, between):
         for made, how in _one_then(early, late, between.window, between.used):
             features = {

@@ -72,7 +72,7 @@ def _of(span: Span, mention: Mention, at: WindowAnchor, one: _Counted, last: int
     operator = OPPOSITE_NUMBER[operator] if told.negative else operator
     for plan in plans(span, mention, told.used | at.mask):
         each = plan.count.quantity if plan.count is not None else None
-        if each is not None and (each.operator not in {"gte", "gt"} or "count:far" in plan.features):
+        if each is not None and (each.operator not in {"gte", "gt"} or (each.bare and "count:far" in plan.features)):
             continue
         where = (*told.tests, *plan.tests)
         used = told.used | at.mask | plan.used | span.having(_TAKEN)

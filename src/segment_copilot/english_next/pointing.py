@@ -36,7 +36,7 @@ from segment_copilot.english_next.sharing import (
     shared,
 )
 from segment_copilot.english_next.spans import Span, reading
-from segment_copilot.language import EventCount
+from segment_copilot.language import EventCount, Recency
 from segment_copilot.language.nodes import PropertyTest
 
 # What points back
@@ -50,7 +50,8 @@ def _borrow(one: Reading, two: Reading, between: Between, found: Anchors) -> Ite
         or part.order
         or before is None
         or leans(one)
-        or not isinstance(before.condition, EventCount)
+        or not isinstance(before.condition, EventCount | Recency)
+        or (isinstance(before.condition, Recency) and part.window is None)
         or between.main == "except"
     ):
         return

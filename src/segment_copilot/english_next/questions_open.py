@@ -52,9 +52,9 @@ def _table() -> tuple[tuple[re.Pattern[str], Open], ...]:
     )
 
 
-def open_words(text: str, refused: Refused) -> tuple[Found, ...]:
-    """Return the words of a refused text that have no number, in order: only those for which it was refused."""
-    unplaced = [one.text.casefold() for one in refused.unplaced]
+def open_words(text: str, refused: Refused | None) -> tuple[Found, ...]:
+    """Return the words of a text that have no number, in order: of a refused one only those for which it was refused."""
+    unplaced = [one.text.casefold() for one in refused.unplaced] if refused is not None else [text.casefold()]
     found: list[Found] = []
     for pattern, row in _table():
         for match in pattern.finditer(text):
@@ -67,11 +67,14 @@ def open_words(text: str, refused: Refused) -> tuple[Found, ...]:
 
 def ask_about(text: str, refused: Refused, read: Callable[[str], Outcome]) -> Asked | None:
     """Return the question about the open words of *text*; None when there are none, or nothing that they may mean can be drafted."""
-    found = open_words(text, refused)
-    if not found:
-        return None
+    blamed = open_words(text, refused)
+    every = open_words(text, None) if blamed else ()
+    return _asked(text, blamed, read) or (_asked(text, every, read) if len(every) > len(blamed) else None)
+
+
+def _asked(text: str, found: tuple[Found, ...], read: Callable[[str], Outcome]) -> Asked | None:
     options: list[Choice] = []
-    for number in range(_MOST):
+    for number in range(_MOST if found else 0):
         phrases = [one.row.options[min(number, len(one.row.options) - 1)] for one in found]
         label = ", ".join(phrases)
         choice = _option(text, found, phrases, f"{label[:1].upper()}{label[1:]}", read)

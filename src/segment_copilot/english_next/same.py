@@ -35,7 +35,7 @@ def members(definition: Definition, today: date | None = None) -> Form:
     if exclude is not UNSET:
         exclude = structs.replace(exclude, conditions=[_edgeless(one) for one in exclude.conditions])
     conditions = [_edgeless(one) for one in definition.conditions]
-    return form_of(structs.replace(definition, conditions=conditions, exclude=exclude))
+    return form_of(structs.replace(definition, conditions=conditions, exclude=exclude), is_exact=False)
 
 
 def _settled(plain: Any, today: date) -> Any:

@@ -14,8 +14,7 @@ from segment_copilot.english.times.dates import MONTHS
 from segment_copilot.english.words import known as grammar
 from segment_copilot.english.words.countries import ALIASES
 from segment_copilot.english.words.lexer import Token, read, word
-from segment_copilot.english_next import lexicon
-from segment_copilot.english_next.layout import plain
+from segment_copilot.english_next import layout, lexicon
 from segment_copilot.english_next.when import opened
 
 _NEAR: Final = 24  # characters: further on the same word is another one
@@ -40,7 +39,7 @@ class Sentence(Struct, frozen=True):
 
 def read_sentence(text: str, vocabulary: frozenset[str], is_name: Callable[[Sequence[Token]], bool]) -> Sentence:
     """Return the words of *text*: shorthand and idioms opened, slips mended towards *vocabulary*; names stay as they are."""
-    said = plain(text)
+    said = layout.plain(text)
     tokens = tuple(_first_time(token) for token in read(_apart(said)))
     tokens, spans = _rewritten(tokens, _aligned(said, tokens), vocabulary, is_name)
     tokens, spans = _turned(tokens, spans)

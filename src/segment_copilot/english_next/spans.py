@@ -95,6 +95,9 @@ class Span(Struct, frozen=True, dict=True):
         found = tuple(
             one for one in self._within(self.found.windows) if not (one.bare and self.lower(one.end) in {"of", "out"})
         )
+        timed = tuple(one for one in found if one.window.kind != "ever")
+        if timed and any(one.kind in {"first", "last"} for one in self._within(self.found.orders)):
+            found = timed  # "their first order ever, in the last 30 days"
         lengths = {days_in(one.window.length) for one in found}
         if len(found) > 1 and len(lengths) == 1 and None not in lengths:
             return found[:1]

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date
+from typing import Final
+
+from msgspec import structs
 
 from segment_copilot.english.times import phrases, windows
+from segment_copilot.english.times.dates import MONTHS, add_months
 from segment_copilot.english.words.lexer import Token
 from segment_copilot.english_next import when
 from segment_copilot.english_next.apart import apart, near
@@ -38,6 +42,22 @@ def times_said(tokens: tuple[Token, ...], today: date) -> Iterator[tuple[int, in
             at = end
             continue
         at += 1
+
+
+def coming(tokens: tuple[Token, ...], said: windows.Window, today: date) -> windows.Window | None:
+    """Return a time of which no year was said, in the year to come: of "renews in July", which never lies a year back."""
+    words = {token.lower for token in tokens}
+    dated = any(token.kind == "date" or (token.kind == "number" and len(token.text) == _YEAR) for token in tokens)
+    if said.kind != "range" or dated or not words & MONTHS.keys() or words & {"last", "this", "year", "previous"}:
+        return None
+    end = said.after or said.first
+    if end is None or end > today:
+        return None
+    first, after = (day and add_months(day, 12) for day in (said.first, said.after))
+    return structs.replace(said, first=first, after=after)
+
+
+_YEAR: Final = 4  # digits
 
 
 def _is_grown(said: windows.Window) -> bool:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+from datetime import date
 from typing import Any, Final, Literal, cast
 
 from msgspec import UNSET, Struct, structs
 
 from segment_copilot.english.times.date_tests import date_tests
+from segment_copilot.english.times.windows import Window
 from segment_copilot.english.words.stems import stem
 from segment_copilot.english_next import lexicon
 from segment_copilot.english_next.amounts import (
@@ -23,7 +25,7 @@ from segment_copilot.english_next.amounts import (
     truth,
     value_tests,
 )
-from segment_copilot.english_next.anchors import FieldAnchor, QuantityAnchor, ValueAnchor, mask
+from segment_copilot.english_next.anchors import FieldAnchor, QuantityAnchor, ValueAnchor, WindowAnchor, mask
 from segment_copilot.english_next.meanings import Clause, Fragment, Joined, Reading, opposite
 from segment_copilot.english_next.names import Place, Value
 from segment_copilot.english_next.shares import words_about
@@ -266,14 +268,21 @@ def _presence(span: Span) -> Iterator[Reading]:
         yield reading(span, "presence", clause(test, used), used, "trait", features)
 
 
+def _of_which_year(at: WindowAnchor, field: FieldAnchor, today: date) -> Window:
+    """Return a time of which no year was said as the one to come, of a field whose dates mostly lie ahead: "renews in July"."""
+    dates = [one for one in field.place.field.texts if parse_date(one) is not None]
+    ahead = 2 * sum(one > today.isoformat() for one in dates) > len(dates)
+    return at.coming if at.coming is not None and ahead else at.window
+
+
 def _dates(span: Span) -> Iterator[Reading]:
     """Signed up since March; joined in the last 30 days; renewal in the next 2 weeks; birthday in the next week."""
     if len(span.windows) != 1:
         return
-    said = span.windows[0].window
     for field in span.fields:
         if field.place.event or not field.place.dated or field.mask & span.windows[0].mask:
             continue
+        said = _of_which_year(span.windows[0], field, span.found.today)
         negative, turning, _ = _negative(span, span.end, field.mask)
         tests = date_tests(said, negated=negative)
         ahead = (

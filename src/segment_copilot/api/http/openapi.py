@@ -24,6 +24,7 @@ from segment_copilot.api.http.parameters import Parameter, given_type, parameter
 from segment_copilot.api.http.problems import MEDIA_TYPE, Problem, status_of
 from segment_copilot.api.http.routes import Route, route_of
 from segment_copilot.api.http.scopes import scope_of
+from segment_copilot.copilot.stream.protocol import add_common
 from segment_copilot.copilot.stream.run_events import Event
 from segment_copilot.language import Definition, language_components
 
@@ -200,6 +201,7 @@ class _Schemas:
         self._unions = named
         tidy = {name: self._tidy(schema) for name, schema in self.components.items()} | named
         tidy |= language_components(REFERENCE)
+        add_common(tidy)
         bodies = [found[types.index(operation.body)] for operation in operations if operation.body is not None]
         for name in _reached(bodies, tidy):
             tidy[name] = _told_defaults(tidy[name])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from inspect import cleandoc
 from typing import Any, Final, cast, get_args
 
@@ -27,11 +28,7 @@ def protocol_document() -> dict[str, Any]:
     """Return a schema that each event's `data` fits; `components` names the schema of each component's props."""
     _, types = msgspec.json.schema_components([Event, Component], ref_template=_REFERENCE)
     definitions = {name: _tidy(schema) for name, schema in types.items()} | language_components(_REFERENCE)
-    for event in get_args(Event):
-        schema = definitions[event.__name__]
-        names_its_turn = event in (TurnStarted, TurnReset, TurnFinished)
-        schema["properties"] = {**schema["properties"], **_COMMON, **({} if names_its_turn else _TURN)}
-        schema["required"] = [*schema["required"], *_COMMON]
+    add_common(definitions)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": PROTOCOL,
@@ -47,6 +44,15 @@ def protocol_document() -> dict[str, Any]:
         },
         "$defs": dict(sorted(definitions.items())),
     }
+
+
+def add_common(definitions: Mapping[str, dict[str, Any]]) -> None:
+    """Give the schema of each event, by its name in *definitions*, what every event carries as it is sent."""
+    for event in get_args(Event):
+        schema = definitions[event.__name__]
+        names_its_turn = event in (TurnStarted, TurnReset, TurnFinished)
+        schema["properties"] = {**schema["properties"], **_COMMON, **({} if names_its_turn else _TURN)}
+        schema["required"] = [*schema["required"], *_COMMON]
 
 
 def _tidy(schema: Any) -> Any:

@@ -75,7 +75,10 @@ def readings(desk: Desk, new: Part, likely: float = _LIKELY) -> list[tuple[Defin
     ):
         return []
     country = any(value.place.field.country for one in new.values for value in one.values)
-    named = [one.segment for one in new.segments if one.share == 1 and not new.content & ~one.mask and not country]
+    told = sum(1 << at for at, token in enumerate(new.found.tokens) if token.stem in lexicon.swallowed("segment"))
+    told = told if new.says({"segment", "list", "audience"}) else 0  # "the members of the Staff segment"
+    named = [one.segment for one in new.segments if one.share == 1 and not new.content & ~one.mask & ~told]
+    named = named if told or not country else []
     if named:  # the whole name of a segment comes before a value that is called so
         return [(Definition("AND", [SegmentMembership(segment_id=named[0])]), 0.0)]
     found = [one for one in desk.audiences(_said_of(new)) if not _is_presence(one.definition, new)]

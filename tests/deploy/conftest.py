@@ -1,0 +1,34 @@
+"""Engines that are set up as the pages of docs/operations/ ask."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from segment_copilot.embedded import Engines, start_engines
+from tests.support.engines import data_directory
+
+_BACKUPS = "<clickhouse><backups><allowed_path>{path}/</allowed_path></backups></clickhouse>"
+_OPERATOR = """<clickhouse><users><operator>
+    <password>hush</password><networks><ip>127.0.0.1</ip></networks><profile>default</profile><quota>default</quota>
+    <grants><query>GRANT ALL ON *.*</query></grants>
+</operator></users></clickhouse>"""
+USERS = Path(__file__).parents[2] / "deploy" / "compose" / "clickhouse" / "users.xml"
+
+
+@pytest.fixture(scope="session")
+def engines() -> Generator[tuple[Engines, Path]]:
+    """Engines whose ClickHouse has the users of Compose, an operator, and a place for backups; and their directory."""
+    with data_directory() as directory, pytest.MonkeyPatch.context() as environment:
+        environment.setenv("CLICKHOUSE_APP_PASSWORD", "hush")
+        server, backups = directory / "clickhouse" / "server", directory / "backups"
+        for path in (server / "config.d", server / "users.d", backups):
+            path.mkdir(parents=True)
+        (server / "config.d" / "backups.xml").write_text(_BACKUPS.format(path=backups))
+        (server / "users.d" / "operator.xml").write_text(_OPERATOR)
+        # The session that runs the embedded server is `default`'s, whom Compose removes.
+        (server / "users.d" / "compose.xml").write_text(USERS.read_text().replace('<default remove="remove"/>', ""))
+        with start_engines(directory, durable=False) as started:
+            yield started, directory
