@@ -1,6 +1,6 @@
 """Writes the members of many segments of one tenant at one instant, by short statements that go on from what is kept.
 
-Every slot of all the definitions is asked once, those of one source by one statement, and its set of users is kept
+Every slot of all the definitions is asked once, those of one source by one statement, some sequences by one, and its set of users is kept
 (`kept_slots.py`). A slot that was kept as of an earlier instant is asked again about those users only for whom something arrived
 since, or whom the clock moves; where there is none of them, it is not asked. Then the members of all segments are made of
 the sets by one statement. A statement that is killed or refused is tried again, and what was found before it stays; so it does
