@@ -17,7 +17,9 @@ from tests.support.http_server import Server, served, worked
 from tests.support.nodes import RunNode
 from tests.support.proxies import eventually
 
-SOURCES = {file.name: file.read_text() for file in Path(str(files("segment_copilot.api").joinpath("console"))).iterdir()}
+SOURCES = {
+    file.name: file.read_text() for file in Path(str(files("segment_copilot.api").joinpath("console"))).iterdir()
+}
 VIEWS = {"enter", "draft", "segment", "segments", "users", "user", "activations", "events", "chart"}
 
 
@@ -81,8 +83,12 @@ async def test_a_person_looks_asks_edits_saves_and_computes(server: Server, run_
 
 async def test_the_console_is_small_and_loads_nothing_from_elsewhere(server: Server):
     assert sum(len(source.encode()) for source in SOURCES.values()) <= 80_000
-    assert not [found for source in SOURCES.values() for found in re.findall(r"https?://(?!www\.w3\.org/2000/svg)\S+", source)]
-    assert not [found for source in SOURCES.values() for found in re.findall(r"innerHTML|insertAdjacentHTML|outerHTML", source)]
+    assert not [
+        found for source in SOURCES.values() for found in re.findall(r"https?://(?!www\.w3\.org/2000/svg)\S+", source)
+    ]
+    assert not [
+        found for source in SOURCES.values() for found in re.findall(r"innerHTML|insertAdjacentHTML|outerHTML", source)
+    ]
     async with httpx2.AsyncClient(base_url=server.url) as nobody:
         page = await nobody.get("/console", follow_redirects=True)
         assert page.url.path == "/console/index.html"
