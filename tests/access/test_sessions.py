@@ -122,7 +122,7 @@ async def test_what_is_no_token_is_refused(sessions: Sessions, token):
 async def test_every_process_of_a_deployment_reads_it_and_no_other_deployment(sessions, servers, template, postgres):
     session, token = await sessions.open(3, scope="copilot", user_id="ana", now=NOW)
 
-    async with postgres_database(servers.database_url, template=template) as url, open_postgres(url) as elsewhere:
+    async with postgres_database(servers.database_url, template=template.name) as url, open_postgres(url) as elsewhere:
         assert await refusal(Sessions(Secrets(elsewhere)), token) == "invalid_session"
     assert await Sessions(Secrets(postgres)).read(token, now=NOW) == session
 
