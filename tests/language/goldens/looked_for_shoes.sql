@@ -19,5 +19,5 @@ WHERE tenant_id = {tenant:UInt32}
     WHERE tenant_id = {tenant:UInt32}
       AND event_type = {p7:String}
       AND occurred_at <= {as_of:DateTime64(6, 'UTC')}
-      AND ((ifNull(match(payload.{p2:Identifier}.:String, {p3:String}), 0)) OR ((ifNull(position(payload.{p4:Identifier}.:String, {p6:String}) > 0, 0) OR arrayExists(element -> JSONType(element) = 'String' AND JSONExtractString(element) = {p5:String}, JSONExtractArrayRaw(ifNull(toJSONString(payload.{p4:Identifier}), ''))))))
+      AND ((ifNull(match(payload.{p2:Identifier}.:String, {p3:String}), 0)) OR ((ifNull(position(payload.{p4:Identifier}.:String, {p6:String}) > 0, 0) OR arrayExists(element -> (JSONType(element) = 'String' AND JSONExtractString(element) = {p5:String}), JSONExtractArrayRaw(ifNull(toJSONString(payload.{p4:Identifier}), ''))))))
   )

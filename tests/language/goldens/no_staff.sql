@@ -18,7 +18,7 @@ WHERE tenant_id = {tenant:UInt32}
       AND property = {p5:String}
       AND occurred_at <= {as_of:DateTime64(6, 'UTC')}
       AND is_exact
-      AND ((arrayExists(element -> JSONType(element) = 'String' AND JSONExtractString(element) = {p3:String}, JSONExtractArrayRaw(ifNull(toJSONString(value.{p2:Identifier}), ''))) OR arrayExists(element -> JSONType(element) = 'String' AND JSONExtractString(element) = {p4:String}, JSONExtractArrayRaw(ifNull(toJSONString(value.{p2:Identifier}), '')))))
+      AND ((arrayExists(element -> (JSONType(element) = 'String' AND JSONExtractString(element) = {p3:String}), JSONExtractArrayRaw(ifNull(toJSONString(value.{p2:Identifier}), ''))) OR arrayExists(element -> (JSONType(element) = 'String' AND JSONExtractString(element) = {p4:String}), JSONExtractArrayRaw(ifNull(toJSONString(value.{p2:Identifier}), '')))))
     UNION ALL
     SELECT user_key
     FROM traits
@@ -33,5 +33,5 @@ WHERE tenant_id = {tenant:UInt32}
           AND (occurred_at > {as_of:DateTime64(6, 'UTC')} OR NOT is_exact)
       )
     GROUP BY user_key
-    HAVING argMax(((arrayExists(element -> JSONType(element) = 'String' AND JSONExtractString(element) = {p3:String}, JSONExtractArrayRaw(ifNull(toJSONString(value.{p2:Identifier}), ''))) OR arrayExists(element -> JSONType(element) = 'String' AND JSONExtractString(element) = {p4:String}, JSONExtractArrayRaw(ifNull(toJSONString(value.{p2:Identifier}), ''))))), concat(reverse(reinterpretAsFixedString(toUInt64((toUnixTimestamp64Micro(occurred_at) + 2208988800000001)))), event_id))
+    HAVING argMax(((arrayExists(element -> (JSONType(element) = 'String' AND JSONExtractString(element) = {p3:String}), JSONExtractArrayRaw(ifNull(toJSONString(value.{p2:Identifier}), ''))) OR arrayExists(element -> (JSONType(element) = 'String' AND JSONExtractString(element) = {p4:String}), JSONExtractArrayRaw(ifNull(toJSONString(value.{p2:Identifier}), ''))))), concat(reverse(reinterpretAsFixedString(toUInt64((toUnixTimestamp64Micro(occurred_at) + 2208988800000001)))), event_id))
   )

@@ -20,7 +20,7 @@ WHERE tenant_id = {tenant:UInt32}
       AND property = {p7:String}
       AND occurred_at <= {as_of:DateTime64(6, 'UTC')}
       AND is_exact
-      AND ((ifNull(multiIf(match(value.{p2:Identifier}.:String, '^(19|2[0-2])[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$'), parseDateTime64BestEffortOrNull(value.{p2:Identifier}.:String, 6, 'UTC') BETWEEN {p3:DateTime64(6, 'UTC')} AND {p4:DateTime64(6, 'UTC')}, match(value.{p2:Identifier}.:String, '^(19|2[0-2])[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]+)?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])?$'), parseDateTime64BestEffortOrNull(value.{p2:Identifier}.:String, 6, 'UTC') BETWEEN {p5:DateTime64(6, 'UTC')} AND {p6:DateTime64(6, 'UTC')}, 0), 0)))
+      AND ((ifNull(multiIf(match(value.{p2:Identifier}.:String, '^(19|2[0-2])[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$'), parseDateTime64BestEffortOrNull(value.{p2:Identifier}.:String, 6, 'UTC') BETWEEN {p3:DateTime64(6, 'UTC')} AND {p4:DateTime64(6, 'UTC')}, match(value.{p2:Identifier}.:String, '^(19|2[0-2])[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])[T ]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]+)?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])?$'), parseDateTime64BestEffortOrNull(value.{p2:Identifier}.:String, 6, 'UTC') BETWEEN {p5:DateTime64(6, 'UTC')} AND {p6:DateTime64(6, 'UTC')}, 0), 0)))
     UNION ALL
     SELECT user_key
     FROM traits
@@ -35,5 +35,5 @@ WHERE tenant_id = {tenant:UInt32}
           AND (occurred_at > {as_of:DateTime64(6, 'UTC')} OR NOT is_exact)
       )
     GROUP BY user_key
-    HAVING argMax(((ifNull(multiIf(match(value.{p2:Identifier}.:String, '^(19|2[0-2])[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$'), parseDateTime64BestEffortOrNull(value.{p2:Identifier}.:String, 6, 'UTC') BETWEEN {p3:DateTime64(6, 'UTC')} AND {p4:DateTime64(6, 'UTC')}, match(value.{p2:Identifier}.:String, '^(19|2[0-2])[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]+)?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])?$'), parseDateTime64BestEffortOrNull(value.{p2:Identifier}.:String, 6, 'UTC') BETWEEN {p5:DateTime64(6, 'UTC')} AND {p6:DateTime64(6, 'UTC')}, 0), 0))), concat(reverse(reinterpretAsFixedString(toUInt64((toUnixTimestamp64Micro(occurred_at) + 2208988800000001)))), event_id))
+    HAVING argMax(((ifNull(multiIf(match(value.{p2:Identifier}.:String, '^(19|2[0-2])[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$'), parseDateTime64BestEffortOrNull(value.{p2:Identifier}.:String, 6, 'UTC') BETWEEN {p3:DateTime64(6, 'UTC')} AND {p4:DateTime64(6, 'UTC')}, match(value.{p2:Identifier}.:String, '^(19|2[0-2])[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])[T ]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]+)?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])?$'), parseDateTime64BestEffortOrNull(value.{p2:Identifier}.:String, 6, 'UTC') BETWEEN {p5:DateTime64(6, 'UTC')} AND {p6:DateTime64(6, 'UTC')}, 0), 0))), concat(reverse(reinterpretAsFixedString(toUInt64((toUnixTimestamp64Micro(occurred_at) + 2208988800000001)))), event_id))
   )
