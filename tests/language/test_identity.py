@@ -43,7 +43,7 @@ Json = dict[str, Any]
 
 @pytest.fixture(scope="module")
 async def data(module_postgres: Postgres, module_clickhouse: ClickHouse) -> DataSet:
-    return await load_data_set(module_postgres, module_clickhouse, 80, linked=True, users=60)
+    return await load_data_set(module_postgres, module_clickhouse, 85, linked=True, users=60)
 
 
 @pytest.fixture(scope="module")

@@ -53,6 +53,7 @@ REFUSING = {
     ("Window", "from_"): ("/conditions/0/window/from", lambda text: {"window": {"from": text}}),
     ("Window", "to"): ("/conditions/0/window/to", lambda text: {"window": {"to": text}}),
     ("Window", "between"): ("/conditions/0/window/between/0", lambda text: {"window": {"between": [text, "1d"]}}),
+    ("LocalTime", "hours"): ("/conditions/0/at/hours/0", lambda text: {"at": {"hours": [text, "18:00"]}}),
     ("Step", "within"): ("/conditions/0/events/1/within", lambda text: {"events": ["e", {"event_type": "e", "within": text}]}),
     ("EventTime", "value"): ("/conditions/0/value", lambda text: {"operator": "after", "value": text}),
     ("EventTime", "value2"): ("/conditions/0/value2", lambda text: {"operator": "between", "value": "2026-06-01", "value2": text}),
