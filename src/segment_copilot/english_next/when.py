@@ -306,7 +306,12 @@ def _of_what_kind(tokens: tuple[Token, ...], at: int) -> int | None:
         end += 1
     inside = {token.lower for token in tokens[at + 1 : end]}
     closed = _lower(tokens, end) == ")" if _lower(tokens, at) == "(" else _lower(tokens, at) == ","
-    short = _lower(tokens, at) == "(" or not inside & {"week", "month", "quarter", "year"}  # ", last week" is another time
+    short = _lower(tokens, at) == "(" or not inside & {
+        "week",
+        "month",
+        "quarter",
+        "year",
+    }  # ", last week" is another time
     told = inside & {"calendar", "rolling", "last"} and inside <= _KIND_WORDS and short
     return end + (_lower(tokens, at) == "(") if told and closed else None
 
