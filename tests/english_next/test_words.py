@@ -6,6 +6,7 @@ from datetime import date
 
 import pytest
 
+from segment_copilot.english.words.languages import foreign_language
 from segment_copilot.english_next.anchors import find, names_of
 from segment_copilot.english_next.sentence import read_sentence
 from segment_copilot.english_next.when import window
@@ -172,3 +173,16 @@ def test_what_is_no_time_is_read_as_none(text: str) -> None:
 )
 def test_shorthand_is_opened(text: str, plain: list[str]) -> None:
     assert [token for token, _ in words(text)] == plain
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("Clients that the name of the city begins with New", None),
+        ("Clients qui ont acheté", "fr"),
+        ("Customers of the shop", None),
+    ],
+)
+def test_english_words_that_a_description_has_are_english(text: str, language: str | None) -> None:
+    described = frozenset({"that", "the", "of", "with", "name", "city", "begins"})
+    assert foreign_language(text, described) == language

@@ -70,7 +70,8 @@ def foreign_language(text: str, vocabulary: frozenset[str] = frozenset()) -> str
     """The language if it is not English, "" where it is not known which."""
     if len(_OTHER_SCRIPT.findall(text)) > len(re.findall(r"[A-Za-z]", text)):
         return ""
-    words = [word.lower() for word in _WORD.findall(text) if word.lower() not in vocabulary]
+    names = vocabulary - _ENGLISH  # a description's "of" and "that" are English all the same
+    words = [word.lower() for word in _WORD.findall(text) if word.lower() not in names]
     english = sum(word in _ENGLISH for word in words)
     scores = {language: sum(word in known for word in words) for language, known in _STOP_WORDS.items()}
     best = max(scores, key=lambda language: scores[language])
