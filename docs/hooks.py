@@ -13,8 +13,12 @@ _OUTSIDE = re.compile(
 )
 
 
-def on_page_markdown(markdown: str, **_: object) -> str:
-    """Drop the names by which tests know a block, and name files outside of docs/ where they cannot be linked."""
+def on_page_markdown(markdown: str, page: Any, config: Any, **_: object) -> str:
+    """Drop the names by which tests know a block, name files outside of docs/ where they cannot be linked, list decisions."""
+    if page.file.src_uri == "decisions/index.md":
+        decisions = sorted(Path(config["docs_dir"], "decisions").glob("0*.md"))
+        titles = [each.read_text().partition("\n")[0].removeprefix("# ") for each in decisions]
+        markdown += "\n" + "".join(f"- [{title}]({each.name})\n" for title, each in zip(titles, decisions, strict=True))
     return _OUTSIDE.sub(r"\1 (in the source)", _NAMED.sub(r"```\1", markdown))
 
 

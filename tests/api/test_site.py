@@ -15,6 +15,7 @@ import httpx2
 import pytest
 
 from segment_copilot.api.http.site import Site
+from tests.support.nodes import RunNode
 
 PROJECT = Path(__file__).parents[2]
 
@@ -133,3 +134,23 @@ def test_every_page_is_in_the_navigation_once(built: Path):
     )
     names = {PurePosixPath(link).name for pair in shown for link in pair if link}
     assert {"quickstart.html", "comparison.html", "problems.html"} <= names
+
+
+@pytest.mark.timeout(120)
+async def test_the_site_is_searched_in_a_browser_and_read_by_a_screen_reader(
+    server, reader, run_client: RunNode, chromium: str
+):
+    pages = [
+        "index.html",
+        "quickstart.html",
+        "concepts.html",
+        "language.html",
+        "guides/react.html",
+        "operations/doctor.html",
+    ]
+
+    told = await run_client("site.mjs", chromium, server.url, *pages)
+
+    assert re.fullmatch(r"[1-9][0-9]* matching documents?", told["searched"])
+    assert told["complaints"] == []
+    assert told["violations"] == []
