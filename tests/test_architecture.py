@@ -43,7 +43,7 @@ ALLOWED: dict[str, set[str]] = {
     "demo": GROUND | PURE | USE_CASES | {"stores", "resources"},
     "importing": {"errors", "documents", "mistakes", "language", "events"},
     "embedded": {"errors", "documents"},
-    "doctor": GROUND | {"stores", "activations"},
+    "doctor": GROUND | {"stores", "activations", "language"},
 }
 """Room → the rooms it may import. `app`, `commands` and `__main__` know everything."""
 

@@ -6,16 +6,19 @@ import asyncio
 import errno
 import gzip
 import json
+import logging
 import os
 import socket
 import subprocess
 import sys
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx2
 import pytest
+import structlog
 from msgspec import Struct
 
 from segment_copilot.__main__ import main
@@ -85,6 +88,24 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / name).write_bytes(content)
     (tmp_path / "folder").mkdir()
     return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def logs(monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
+    """What a command logs goes to where its standard error was; no logger keeps that for what comes after it."""
+    before, configure = structlog.get_config(), structlog.configure
+
+    def uncached(**how: Any) -> None:
+        how["cache_logger_on_first_use"] = False
+        configure(**how)
+
+    monkeypatch.setattr(structlog, "configure", uncached)
+    root = logging.getLogger()
+    handlers, level = [*root.handlers], root.level
+    yield
+    configure(**before)
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 @pytest.fixture
@@ -439,6 +460,7 @@ def test_a_wrong_address_of_a_store_is_one_sentence(
     run, monkeypatch: pytest.MonkeyPatch, stores: dict[str, str], sentence: str
 ):
     name, spoil = STORE_MISTAKES[sentence]
+    monkeypatch.setenv("LOG_LEVEL", "error")  # what was applied in the other store is told before
     for key, url in (stores | {name: spoil(stores[name])}).items():
         monkeypatch.setenv(key.upper(), url)
 

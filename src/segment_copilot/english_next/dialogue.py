@@ -28,7 +28,7 @@ from segment_copilot.english_next.questions_names import Unfit, event_in, field_
 from segment_copilot.english_next.questions_open import answered, ask_about
 from segment_copilot.english_next.sentence import read_sentence
 from segment_copilot.errors import InvalidDefinition
-from segment_copilot.language import decode, meaning
+from segment_copilot.language import decode, encode, meaning
 from segment_copilot.language.decode import MAX_DEPTH
 from segment_copilot.language.describe import describe
 from segment_copilot.language.edits import difference
@@ -226,8 +226,19 @@ def _audience(text: str, reads: Reads, *, counts: bool = False) -> Said:
     outcome = reads.audience(text)
     if isinstance(outcome, Refused):
         outcome = ask_about(text, outcome, reads.audience) or outcome
+    elif isinstance(outcome, Asked) and _says_no_number(outcome):
+        outcome = ask_about(text, None, reads.audience) or outcome
     quotes = quotes_of(text, outcome) if isinstance(outcome, Drafted) else ()
     return Said(text, outcome=outcome, counts=counts, quotes=quotes)
+
+
+def _says_no_number(asked: Asked) -> bool:
+    """Return whether the one reading that is offered counts and dates nothing: "active users" who ever did anything."""
+    said = [encode(one.draft.definition) for one in asked.options]
+    return len(said) == 1 and b'"window' not in said[0] and set(_NUMBER.findall(said[0])) <= {b"1"}
+
+
+_NUMBER: Final = re.compile(rb"(?<=:)[0-9.]+")
 
 
 @cache

@@ -65,8 +65,11 @@ def open_words(text: str, refused: Refused | None) -> tuple[Found, ...]:
     return tuple(sorted(found, key=lambda one: one.start))
 
 
-def ask_about(text: str, refused: Refused, read: Callable[[str], Outcome]) -> Asked | None:
-    """Return the question about the open words of *text*; None when there are none, or nothing that they may mean can be drafted."""
+def ask_about(text: str, refused: Refused | None, read: Callable[[str], Outcome]) -> Asked | None:
+    """Return the question about the open words of *text*; None when there are none, or nothing that they may mean can be drafted.
+
+    Of a text that was refused, those it was refused for come first.
+    """
     blamed = open_words(text, refused)
     every = open_words(text, None) if blamed else ()
     return _asked(text, blamed, read) or (_asked(text, every, read) if len(every) > len(blamed) else None)
