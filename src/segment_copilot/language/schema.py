@@ -24,7 +24,10 @@ _WINDOW_FORMS: Final[list[Schema]] = [
 ]
 _FORMS: Final[dict[str, Schema]] = {
     "LocalTime": {"anyOf": [{"required": ["weekdays"]}, {"required": ["hours"]}]},
-    "SegmentMembership": {"oneOf": [{"required": ["segment_id"]}, {"required": ["segment_ids"]}]},
+    # Beside a discriminator a linter looks for what is required where it is required, so it is named there again.
+    "SegmentMembership": {
+        "oneOf": [{"properties": {name: {}}, "required": [name]} for name in ("segment_id", "segment_ids")]
+    },
     "Window": {"oneOf": _WINDOW_FORMS, "dependentRequired": {"days": ["last"]}},
 }
 _ANY_CASE: Final[list[Schema]] = [
