@@ -265,6 +265,8 @@ MEASURED = [
     ("a trait that may be anything", {"type": "user_property", "property": "age", "operator": "is_set"}, "dot", 41, None),
     ("a sequence", {"type": "event_sequence", "events": ["wishlist_add", "order_placed"], "window_days": 100}, "ben", True, None),
     ("a sequence not done", {"type": "event_sequence", "events": ["wishlist_add", "order_placed"], "window_days": 10}, "ben", False, None),
+    ("one measure against another", {"type": "measure_compare", "left": {"measure": "sum", "event_type": "order_placed", "property": "total"}, "operator": "gt", "right": {"measure": "count", "event_type": "wishlist_add"}, "factor": 20}, "ben", {"left": 20, "right": 1}, 20),
+    ("measures of nothing", {"type": "measure_compare", "left": {"measure": "avg", "event_type": "order_placed", "property": "total"}, "operator": "gt", "right": {"measure": "count", "event_type": "order_placed"}}, "dot", {"left": None, "right": 0}, 1),
     ("periods", {"type": "event_periods", "event_type": "order_placed", "period": "day", "last": 7, "operator": "gte", "value": 3}, "ana", 2, 3),
 ]  # fmt: skip
 

@@ -17,7 +17,16 @@ from segment_copilot.language.equivalence.spans import Bound, Span
 from segment_copilot.language.equivalence.values import Atom
 from tests.support.language import reference_times as times
 from tests.support.language.data_sets import draw_deliveries, user_ids
-from tests.support.language.reference import IDENTIFY, Person, Reading, _is_named, _millionths, people
+from tests.support.language.reference import (
+    IDENTIFY,
+    Person,
+    Reading,
+    _is_named,
+    _millionths,
+    measure_of,
+    measures_compare,
+    people,
+)
 from tests.support.language.reference_times import Clock
 from tests.support.language.reference_values import MISSING, as_number, declared_type, look_up, passes
 from tests.support.language.strategies import AS_OFS, DECLARED, EVENT_TYPES, ZONES, Draw, world
@@ -60,6 +69,12 @@ class Judge(msgspec.Struct):
                 return self.reading.has(self.reading.references[number], person)
             case Other("sample", (salt, start, end)):
                 return self.reading._sample({"salt": salt, "from": start, "to": end}, person, self.clock)
+            case Other("measures", (left, operator, right, factor)):
+                measured = [
+                    measure_of(name, path, self.found(events, person), self.clock)
+                    for name, events, path in (left, right)
+                ]
+                return measures_compare(measured[0], operator, measured[1], factor)
             case Other("sequence", what):
                 return self.sequence(what, person)
         raise TypeError(atom)
@@ -250,6 +265,9 @@ SAME = [
     ("count(a at mon,sun)≥1", "count(a at sun,mon)≥1"),
     ("count(a at mon,tue,wed,thu,fri,sat,sun)≥1", "count(a)≥1"),
     ("count(a at 09:00-12:00)≥1 & count(a)≥1", "count(a at 09:00-12:00)≥1"),
+    ("compare count(a) > count(b)", "not compare count(a) ≤ count(b)"),
+    ("compare count(a) > count(b)", "compare count(b) < count(a)"),
+    ("compare avg(a.t) in 7d ≠ avg(b.t)", "not compare avg(b.t) = 1 * avg(a.t) in 1w"),
     ("2 of (x=1; y=2; z=3)", "(x=1 & y=2) | (y=2 & z=3) | (x=1 & z=3)"),
     ("not 2 of (x=1; y=2; z=3)", "2 of (z≠3; y≠2; x≠1)"),
     ("2 of (x=1; x=1; z=3)", "x=1"),
@@ -271,6 +289,9 @@ OTHER = [
     ("x=1 | y=2", "x=1 & y=2"),
     ("x=1", "x=1 @Europe/Madrid"),
     ("seq(a > b)", "seq(b > a)"),
+    ("compare avg(a.t) > avg(b.t)", "not compare avg(a.t) ≤ avg(b.t)"),
+    ("compare count(a) > 2 * count(b)", "compare count(b) < 2 * count(a)"),
+    ("compare count(a) > count(b)", "compare count(a) ≥ count(b)"),
     ("2 of (x=1; y=2; z=3)", "1 of (x=1; y=2; z=3)"),
     ("tags equals_set a,b", "tags contains_all a,b"),
     ("count(a)≥1 in 7d complete", "count(a)≥1 in 7d"),

@@ -32,6 +32,8 @@ Json = dict[str, Any]
 AS_OF = AS_OFS[0]
 CONDITIONS, DEPTH, LEAVES, TEXT, VALUES, BYTES, NESTED = 100, 8, 500, 1_024, 1_000, 256 * 1024, 8
 LEAF: Json = {"type": "event_count", "event_type": "view"}
+COUNTED: Json = {"measure": "count", "event_type": "view"}
+COMPARED: Json = {"type": "measure_compare", "left": COUNTED, "operator": "gt", "right": COUNTED}
 
 
 def of(*conditions: Json, logic: str = "AND") -> Json:
@@ -81,6 +83,24 @@ CODES = [
         "/conditions/0/where",
         "too_many_conditions",
         id="tests in a where",
+    ),
+    *(
+        pytest.param(of(COMPARED | changed), f"/conditions/0{where}", code, id=f"of a measure: {name}")
+        for name, changed, where, code in [
+            ("nothing to measure", {"left": {"measure": "sum", "event_type": "v"}}, "/left", "missing_field"),
+            ("a property that is not read", {"right": COUNTED | {"property": "p"}}, "/right/property", "unread_field"),
+            ("an unknown measure", {"right": COUNTED | {"measure": "median"}}, "/right/measure", "unknown_value"),
+            ("no event type", {"left": COUNTED | {"event_type": []}}, "/left/event_type", "empty_list"),
+            ("an empty where", {"left": COUNTED | {"where": []}}, "/left/where", "empty_group"),
+            ("hours of no time", {"left": COUNTED | {"at": {}}}, "/left/at", "missing_field"),
+            ("a window of two", {"right": COUNTED | {"window": {"last": "1d", "period": "today"}}}, "/right/window", "bad_window"),
+            ("days for a window", {"right": COUNTED | {"window_days": 7}}, "/right/window_days", "unknown_field"),
+            ("a bad path", {"left": {"measure": "avg", "event_type": "v", "property": "a..b"}}, "/left/property", "bad_path"),
+            ("a range", {"operator": "between"}, "/operator", "unknown_operator"),
+            ("seven decimals", {"factor": 0.1234567}, "/factor", "too_many_decimals"),
+            ("a factor too large to be exact", {"factor": 1e13}, "/factor", "out_of_range"),
+            ("no number", {"factor": "2"}, "/factor", "wrong_type"),
+        ]
     ),
     *(
         pytest.param(of(group(LEAF, LEAF, logic="AT_LEAST") | {"at_least": least}), "/conditions/0/at_least", code, id=name)

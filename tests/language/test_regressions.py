@@ -100,7 +100,111 @@ def had(occurrence: str, days: int, **fields: Any) -> dict[str, Any]:
     return asked | {"occurrence": occurrence, "window_days": days} | fields
 
 
+def measured(measure: str, kind: str = "view", **fields: Any) -> dict[str, Any]:
+    of_values = {} if measure in {"count", "days_active"} else {"property": "x"}
+    return {"measure": measure, "event_type": kind} | of_values | fields
+
+
+def compared(left: dict[str, Any], operator: str, right: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    return {"type": "measure_compare", "left": left, "operator": operator, "right": right} | fields
+
+
+CLICKS = [
+    *(event(user, kind="open") for user in "aaaaaaaaaabbbbbbbbbbcd"),
+    *(event(user, kind="click") for user in "abbce"),
+    event("f", kind="other"),
+]
+"""Ten opened and one, two clicked; one opened and clicked; one opened; one clicked; neither."""
+
+SPENT = [
+    *(
+        event(user, 60 * 24 * days, x=x)
+        for user, days, x in [("a", 1, 0.1), ("a", 1, 0.2), ("a", 40, 0.3), ("b", 1, 5)]
+    ),
+    *(event(user, 60 * 24 * days, x=x) for user, days, x in [("c", 40, 7), ("d", 1, "none"), ("d", 40, True)]),
+    *(event(user, 60 * 24 * days, x=x) for user, days, x in [("e", 1, 1), ("e", 1, 2), ("e", 40, 1.5), ("f", 1, 1e13)]),
+]
+"""Views in the last 30 days and before: equal sums, only late, only early, no number, equal averages, one beyond sums."""
+
+LATE: dict[str, Any] = {"window": {"last": "30d"}}
+EARLY: dict[str, Any] = {"window": {"between": ["60d", "30d"]}}
+
 CASES = [
+    *(
+        Case(f"clicks {operator} {factor} of what was opened{' negated' * negate}", condition, CLICKS, expected)
+        for operator, factor, yes in [
+            ("gte", 0.1, "abcef"),
+            ("gt", 0.1, "bce"),
+            ("lt", 0.2, "ad"),
+            ("lte", 0.2, "abdf"),
+            ("eq", 0.1, "af"),
+            ("neq", 0.1, "bcde"),
+            ("gt", 0.100001, "bce"),
+            ("gte", 0.100001, "bcef"),
+            ("gte", 0, "abcdef"),
+            ("gt", -1, "abcde"),
+        ]
+        for negate, expected in [(False, yes), (True, "".join(sorted({*"abcdef"} - {*yes})))]
+        for condition in [
+            compared(measured("count", "click"), operator, measured("count", "open"), factor=factor, negate=negate)
+        ]
+    ),
+    *(
+        Case(
+            f"{left} {operator} the {right} before",
+            compared(measured(left, **LATE), operator, measured(right, **EARLY)),
+            SPENT,
+            expected,
+        )
+        for left, operator, right, expected in [
+            ("sum", "eq", "sum", "adf"),
+            ("sum", "neq", "sum", "bce"),
+            ("sum", "gt", "sum", "be"),
+            ("sum", "lte", "sum", "acdf"),
+            ("avg", "eq", "avg", "e"),
+            ("avg", "neq", "avg", "abcdf"),
+            ("avg", "lt", "max", "a"),
+            ("max", "gt", "min", "e"),
+            ("min", "lt", "avg", "ae"),
+            ("count", "gt", "count", "abef"),
+            ("count", "gt", "avg", "ae"),
+            ("count_distinct", "lt", "sum", "c"),
+            ("sum", "gte", "count_distinct", "bef"),
+        ]
+    ),
+    Case(
+        "days with a view, by the local clock, against views",
+        compared(measured("days_active"), "lt", measured("count")),
+        [
+            at("a", "2026-03-28T22:59:59.999999Z"),
+            at("a", "2026-03-28T23:00:00Z"),
+            at("b", "2026-03-28T23:00:00Z"),
+            at("b", "2026-03-29T21:59:59.999999Z"),  # a day of 23 hours
+            at("c", "2026-10-24T22:00:00Z"),
+            at("c", "2026-10-25T22:59:59.999999Z"),  # a day of 25 hours
+            at("d", "2026-10-25T22:59:59.999999Z"),
+            at("d", "2026-10-25T23:00:00Z"),
+        ],
+        "bc",
+        REPEATED + timedelta(days=1),
+        "Europe/Madrid",
+    ),
+    Case(
+        "an identify is none of all events, and may be compared with them",
+        compared(measured("count", "*"), "lt", measured("count", "context_identified", **LATE)),
+        [event("a"), identify("a"), identify("b"), identify("c"), identify("c"), event("c"), event("d")],
+        "bc",
+    ),
+    Case(
+        "of one type, read with another condition of a shorter window",
+        group(
+            "AND",
+            viewed(1, window_days=30),
+            compared(measured("sum"), "gt", measured("sum", where=[{"property": "x", "operator": "gt", "value": 0.2}])),
+        ),
+        SPENT,
+        "a",
+    ),
     *(
         Case(f"windows that are read together: {name}", group(logic, *conditions), LAST_OF_WINDOWS, expected)
         for name, logic, conditions, expected in [

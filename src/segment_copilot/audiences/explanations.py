@@ -28,6 +28,7 @@ from segment_copilot.language import (
     EventTime,
     Exclusion,
     Group,
+    MeasureCompare,
     Monetary,
     Recency,
     Sample,
@@ -401,7 +402,7 @@ def _measurement(leaf: Condition, verdict: Verdict, as_of: datetime, zone: ZoneI
             return measured or 0
         case EventCount() | Recency() | EventTime() | Monetary() | EventProperty() | EventPeriods():
             return measured
-        case UserProperty() | Sample() | Group():
+        case UserProperty() | Sample() | Group() | MeasureCompare():
             return measured
         case _:
             assert_never(leaf)
@@ -422,6 +423,8 @@ def _threshold(leaf: Condition) -> Any:
             return leaf.window_days if leaf.value2 is UNSET else [leaf.window_days, leaf.value2]
         case Sample():
             return [leaf.from_, leaf.to]
+        case MeasureCompare():
+            return leaf.factor
         case EventProperty(occurrence="any"):
             return 1  # so many events have to pass the test
         case EventProperty(occurrence="every") | EventSequence() | SegmentMembership():

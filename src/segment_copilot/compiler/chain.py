@@ -16,6 +16,7 @@ from segment_copilot.compiler.fragments import Fragment, join, nested, sql
 from segment_copilot.compiler.slots import (
     AggregateSlot,
     AtLeastNode,
+    CompareSlot,
     CountSlot,
     GroupNode,
     ListedSlot,
@@ -203,7 +204,7 @@ def _weight(slot: Slot) -> int:
             return 2
         case CountSlot() | TimeSlot() | PeriodsSlot():
             return 3
-        case AggregateSlot() | OccurrenceSlot():
+        case AggregateSlot() | OccurrenceSlot() | CompareSlot():
             return 4
         case SequenceSlot():
             return 5

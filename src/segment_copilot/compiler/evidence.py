@@ -20,10 +20,12 @@ from segment_copilot.compiler.aggregates import (
     render_period,
 )
 from segment_copilot.compiler.fragments import CompiledQuery, Fragment, bind, join, nested, query, sql, with_named
+from segment_copilot.compiler.measures import NEVER_MISSING, counts_in_any
 from segment_copilot.compiler.predicates import render_test, stored_value
 from segment_copilot.compiler.sequences import render_sequence, step_rows
 from segment_copilot.compiler.slots import (
     AggregateSlot,
+    CompareSlot,
     CountSlot,
     ListedSlot,
     MembersSlot,
@@ -37,7 +39,7 @@ from segment_copilot.compiler.slots import (
     TraitSlot,
     leaves,
 )
-from segment_copilot.compiler.sources import is_sampled, listed, passes, sample_hash
+from segment_copilot.compiler.sources import compared_rows, is_sampled, listed, passes, sample_hash
 from segment_copilot.compiler.tables import Person, Tables, in_range, of_traits
 from segment_copilot.compiler.trees import is_true, normal, slots_of
 from segment_copilot.language.catalog import IDENTIFY
@@ -132,6 +134,12 @@ def _nothing(slot: Slot) -> Evidence:
     match slot:
         case CountSlot() | PeriodsSlot() | AggregateSlot(metric="sum" | "count_distinct"):
             return Evidence(holds=False, measured=0, contributions=())
+        case CompareSlot():
+            nothing = {
+                side: 0 if one.metric in NEVER_MISSING else None
+                for side, one in (("left", slot.left), ("right", slot.right))
+            }
+            return Evidence(holds=False, measured=nothing, contributions=())
         case AggregateSlot() | TimeSlot() | OccurrenceSlot() | TraitSlot():
             return _UNKNOWN
         case SequenceSlot() | SampleSlot() | ListedSlot() | MembersSlot():
@@ -167,19 +175,22 @@ class _Rendering:
                 raise TypeError("references are opened before")
             case PeriodsSlot() if slot.min_per_period > 1:
                 return self._periods(index, slot)
+            case CompareSlot():
+                return self._grouped(index, slot, compared_rows(slot, self._tables))
             case CountSlot() | TimeSlot() | AggregateSlot() | OccurrenceSlot() | PeriodsSlot():
-                return self._events(index, slot)
+                conditions = in_range(slot.matching.range) + passes(slot.matching.filter)
+                return self._grouped(index, slot, self._tables.events(slot.matching.event_types, conditions))
             case _:
                 assert_never(slot)
 
-    def _events(self, index: int, slot: GroupedSlot) -> Fragment:
+    def _grouped(self, index: int, slot: GroupedSlot, rows: Fragment) -> Fragment:
         """Read all matching events, those out of the reach of a time test among them."""
         holds, measured = render_holds(slot, None), render_measured(slot)
-        conditions = in_range(slot.matching.range) + passes(slot.matching.filter)
         events = sql("groupArray({})", _EVENT)
         if isinstance(slot, OccurrenceSlot) and slot.occurrence == "any":
             events = sql("groupArrayIf({}, {})", _EVENT, render_test("payload", slot.test))
-        rows = self._tables.events(slot.matching.event_types, conditions)
+        if isinstance(slot, CompareSlot):
+            events = sql("groupArrayIf({}, {})", _EVENT, counts_in_any(slot))
         template = "SELECT toInt32({}), toUInt8({}), {}, {}\n{}\nGROUP BY {}"
         return with_named(sql(template, index, holds, measured, _newest(events), rows, self._tables.person_key))
 

@@ -20,6 +20,7 @@ from msgspec.structs import replace
 from segment_copilot.compiler.slots import (
     AggregateSlot,
     Anniversaries,
+    CompareSlot,
     CountSlot,
     Filter,
     ListedSlot,
@@ -147,6 +148,8 @@ def matchings_of(slot: Slot) -> tuple[Matching, ...]:
     match slot:
         case CountSlot() | TimeSlot() | AggregateSlot() | OccurrenceSlot() | PeriodsSlot():
             return (slot.matching,)
+        case CompareSlot():
+            return slot.left.matching, slot.right.matching
         case SequenceSlot():
             return (*(step.matching for step in slot.steps), *slot.blockers)
         case TraitSlot() | SampleSlot() | ListedSlot():
@@ -170,6 +173,9 @@ def _question(slot: Slot) -> Slot:
             return replace(slot, matching=_of_no_instant(slot.matching), test=_of_no_values(slot.test))
         case CountSlot() | AggregateSlot():
             return replace(slot, matching=_of_no_instant(slot.matching))
+        case CompareSlot():
+            left, right = (replace(one, matching=_of_no_instant(one.matching)) for one in (slot.left, slot.right))
+            return replace(slot, left=left, right=right)
         case TraitSlot():
             return replace(slot, test=_of_no_values(slot.test), as_of=EARLIEST)
         case SequenceSlot():

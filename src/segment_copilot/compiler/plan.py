@@ -21,6 +21,7 @@ from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from segment_copilot.compiler.bind import Static
+from segment_copilot.compiler.measures import plan_compared, plan_measure
 from segment_copilot.compiler.slots import (
     AggregateSlot,
     Anniversaries,
@@ -34,6 +35,7 @@ from segment_copilot.compiler.slots import (
     ListedSlot,
     LocalTimes,
     Matching,
+    Measured,
     MembersSlot,
     Node,
     OccurrenceSlot,
@@ -61,6 +63,8 @@ from segment_copilot.language import (
     Group,
     Leaf,
     LocalTime,
+    Measure,
+    MeasureCompare,
     Monetary,
     Recency,
     Sample,
@@ -189,6 +193,8 @@ class _Planner:
                 return self._sequence(leaf), False
             case Sample():
                 return _sample(leaf), False
+            case MeasureCompare():
+                return plan_compared(leaf, self._measured)
             case SegmentMembership():
                 return self._members_of_any(leaf.targets), leaf.operator == "not_in"
             case _:
@@ -286,11 +292,14 @@ class _Planner:
 
     def _matching(
         self,
-        leaf: EventCondition,
+        leaf: EventCondition | Measure,
         days: int | UnsetType = UNSET,
         window: Window | UnsetType = UNSET,
     ) -> Matching:
         return Matching(self._names(leaf.event_type), self._filter(leaf), self._range(days, window))
+
+    def _measured(self, measure: Measure) -> Measured:
+        return plan_measure(measure, self._matching(measure, UNSET, measure.window), zone=self.zone.key)
 
     def _match(self, match: str | Step | EventMatch, when: Range) -> Matching:
         if isinstance(match, str):
@@ -302,7 +311,7 @@ class _Planner:
             return None
         return (event_type,) if isinstance(event_type, str) else tuple(event_type)
 
-    def _filter(self, match: EventCondition | EventMatch | Step) -> Filter | None:
+    def _filter(self, match: EventCondition | EventMatch | Step | Measure) -> Filter | None:
         at = self._local_times(match.at)
         if match.where is UNSET:
             return None if at is None else Filter("AND", (), at)

@@ -7,8 +7,10 @@ from typing import assert_never
 
 from segment_copilot.compiler.slots import (
     AggregateSlot,
+    CompareSlot,
     CountSlot,
     ListedSlot,
+    Matching,
     MembersSlot,
     OccurrenceSlot,
     PeriodsSlot,
@@ -25,8 +27,9 @@ def can_change(slot: Slot, event_type: str, traits: Collection[str]) -> bool:
     """Return whether an event of this type, which sets these traits, could bring its user into the slot or out of it."""
     match slot:
         case CountSlot() | TimeSlot() | PeriodsSlot() | OccurrenceSlot() | AggregateSlot():
-            names = slot.matching.event_types
-            return event_type != IDENTIFY if names is None else event_type in names
+            return _is_of(slot.matching, event_type)
+        case CompareSlot():
+            return _is_of(slot.left.matching, event_type) or _is_of(slot.right.matching, event_type)
         case TraitSlot():
             return event_type == IDENTIFY and slot.property in traits
         case SequenceSlot():
@@ -37,3 +40,8 @@ def can_change(slot: Slot, event_type: str, traits: Collection[str]) -> bool:
             raise TypeError("references are opened before")
         case _:
             assert_never(slot)
+
+
+def _is_of(matching: Matching, event_type: str) -> bool:
+    names = matching.event_types
+    return event_type != IDENTIFY if names is None else event_type in names

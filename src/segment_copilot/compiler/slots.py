@@ -8,7 +8,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from segment_copilot.language.nodes import Metric
+from segment_copilot.language.nodes import MeasureName, MeasureOperator, Metric
 from segment_copilot.language.operators import OPPOSITE_NUMBER, NumberOperator, PropertyOperator, holds
 
 # Ranges and comparisons
@@ -96,6 +96,15 @@ class Matching(Struct, frozen=True):
     range: Range
 
 
+class Measured(Struct, frozen=True):
+    """Says what is measured of a user's events; *zone* is that of the days, where days are counted."""
+
+    metric: MeasureName
+    matching: Matching
+    path: tuple[str, ...] = ()
+    zone: str = ""
+
+
 # Slots: each is a set of users
 
 
@@ -138,6 +147,15 @@ class PeriodsSlot(Struct, frozen=True, tag=True):
     starts: tuple[datetime, ...]
     min_per_period: int
     comparison: Comparison
+
+
+class CompareSlot(Struct, frozen=True, tag=True):
+    """Users with an event of one of two measures, of which *left* compares with *factor* millionths of *right*."""
+
+    left: Measured
+    operator: MeasureOperator
+    right: Measured
+    factor: int
 
 
 class TraitSlot(Struct, frozen=True, tag=True):
@@ -191,6 +209,7 @@ Slot = (
     | AggregateSlot
     | OccurrenceSlot
     | PeriodsSlot
+    | CompareSlot
     | TraitSlot
     | SequenceSlot
     | SampleSlot

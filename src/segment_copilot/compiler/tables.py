@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Final, Literal, LiteralString
+from typing import Final, Literal, LiteralString, cast
 from uuid import UUID
 
 from msgspec import Struct
@@ -46,6 +46,15 @@ def in_range(wanted: Range) -> list[Fragment]:
     if wanted.latest is not None:
         tests.append(sql("occurred_at <= {}", bind(wanted.latest, INSTANT)))
     return tests
+
+
+def hull(ranges: Iterable[Range]) -> Range:
+    """Return the range that holds all of them."""
+    earliest, latest = zip(*((item.earliest, item.latest) for item in ranges), strict=True)
+    return Range(
+        None if None in earliest else min(cast("tuple[datetime, ...]", earliest)),
+        None if None in latest else max(cast("tuple[datetime, ...]", latest)),
+    )
 
 
 def of_types(names: tuple[str, ...] | None) -> Fragment:

@@ -25,6 +25,7 @@ from segment_copilot.language.nodes import (
     EventTime,
     EventTypes,
     Leaf,
+    MeasureCompare,
     Monetary,
     Number,
     PropertyTest,
@@ -78,6 +79,8 @@ def check_leaf(pointer: str, leaf: Leaf) -> Iterator[Finding]:
             yield from _check_sample(pointer, leaf)
         case EventCount() | Recency() | EventTime() | Monetary() | EventProperty() | EventPeriods():
             yield from _check_event_leaf(pointer, leaf)
+        case MeasureCompare():
+            pass  # measure_checks
 
 
 def _check_membership(pointer: str, leaf: SegmentMembership) -> Iterator[Finding]:
@@ -103,7 +106,7 @@ def _check_event_leaf(pointer: str, leaf: EventCondition) -> Iterator[Finding]:
         case EventCount():
             yield from _check_numbers(pointer, leaf.operator, leaf.value, leaf.value2, whole=True)
         case Monetary():
-            yield from _check_path(f"{pointer}/property", leaf.property)
+            yield from check_path(f"{pointer}/property", leaf.property)
             yield from _check_numbers(pointer, leaf.operator, leaf.value, leaf.value2, whole=False)
         case EventProperty():
             yield from check_test(pointer, leaf)
@@ -136,7 +139,7 @@ def as_date_test(leaf: EventTime) -> PropertyTest:
 
 def check_test(pointer: str, test: AnyTest) -> Iterator[Finding]:
     """Check that a property test has a path, and the operands that its operator reads."""
-    yield from _check_path(f"{pointer}/property", test.property)
+    yield from check_path(f"{pointer}/property", test.property)
     yield from _check_operands(pointer, test)
     if test.operator == "matches_regex" and isinstance(test.value, str):
         try:
@@ -426,7 +429,8 @@ def _check_whole(pointer: str, number: int, allowed: range) -> Iterator[Finding]
         yield Finding(pointer, "out_of_range", f"A whole number from {allowed[0]:,} to {allowed[-1]:,}.")
 
 
-def _check_path(pointer: str, path: str) -> Iterator[Finding]:
+def check_path(pointer: str, path: str) -> Iterator[Finding]:
+    """Check that a path has steps, none of which is empty."""
     try:
         parse_path(path)
     except ValueError as error:

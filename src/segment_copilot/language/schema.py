@@ -9,6 +9,7 @@ import msgspec
 from segment_copilot.language.checks import MAX_LIST, MAX_STRING, MAX_TESTS, PERIODS, SEGMENTS, STEPS
 from segment_copilot.language.decode import MAX_CONDITIONS
 from segment_copilot.language.local_times import CLOCK_PATTERN
+from segment_copilot.language.measure_checks import MAX_FACTOR, OF_EVENTS
 from segment_copilot.language.nodes import Condition, Definition
 from segment_copilot.language.paths import PATH_PATTERN
 from segment_copilot.language.window_checks import MAX_DAYS
@@ -24,6 +25,15 @@ _WINDOW_FORMS: Final[list[Schema]] = [
 ]
 _FORMS: Final[dict[str, Schema]] = {
     "LocalTime": {"anyOf": [{"required": ["weekdays"]}, {"required": ["hours"]}]},
+    "Measure": {
+        "oneOf": [
+            {"properties": {"measure": {"enum": sorted(OF_EVENTS)}, "property": False}},
+            {
+                "properties": {"measure": {"not": {"enum": sorted(OF_EVENTS)}}, "property": {}},
+                "required": ["property"],
+            },
+        ]
+    },
     # Beside a discriminator a linter looks for what is required where it is required, so it is named there again.
     "SegmentMembership": {
         "oneOf": [{"properties": {name: {}}, "required": [name]} for name in ("segment_id", "segment_ids")]
@@ -77,7 +87,7 @@ _LIMITS: Final[dict[tuple[str, str], Schema]] = {
     },
     **{
         (node, "property"): {"minLength": 1, "pattern": PATH_PATTERN}
-        for node in ("PropertyTest", "Monetary", "EventProperty", "UserProperty")
+        for node in ("PropertyTest", "Monetary", "EventProperty", "UserProperty", "Measure")
     },
     ("EventPeriods", "last"): {"minimum": PERIODS[0], "maximum": PERIODS[-1]},
     ("EventPeriods", "min_per_period"): {"minimum": 1, "maximum": _LARGEST},
@@ -90,6 +100,7 @@ _LIMITS: Final[dict[tuple[str, str], Schema]] = {
         "maxItems": SEGMENTS[-1],
     },
     ("Definition", "timezone"): {"minLength": 1},
+    ("MeasureCompare", "factor"): {"minimum": -MAX_FACTOR, "maximum": MAX_FACTOR},
     ("Sample", "salt"): {"minLength": 1},
     ("Sample", "from"): {"minimum": 0, "maximum": 100},
     ("Sample", "to"): {"minimum": 0, "maximum": 100},

@@ -321,6 +321,15 @@ class Reading(Struct, frozen=True):
             active += count >= condition.get("min_per_period", 1)
         return compares(condition, active, wanted_values(condition))
 
+    def _measure_compare(self, condition: Json, person: Person, clock: Clock) -> bool:
+        left, right = (self.measured(condition[side], person, clock) for side in ("left", "right"))
+        return measures_compare(left, condition["operator"], right, condition.get("factor", 1))
+
+    def measured(self, measure: Json, person: Person, clock: Clock) -> Fraction | None:
+        """A number made of a user's events, exactly; None where it is missing."""
+        matching = self._matching(person, measure, clock, window_span(measure, clock))
+        return measure_of(measure["measure"], measure.get("property"), matching, clock)
+
     def _segment_membership(self, condition: Json, person: Person, clock: Clock) -> bool:  # noqa: ARG002
         """The other segment's current definition at the same `as_of`; it keeps its own zone."""
         named = condition["segment_ids"] if "segment_ids" in condition else [condition["segment_id"]]
@@ -353,6 +362,46 @@ def _longest_span(condition: Json) -> timedelta | None:
     if "window_days" in condition:
         return fixed_length(f"{condition['window_days']}d")
     return fixed_length(condition["window"]["last"]) if "window" in condition else None
+
+
+# Measures.
+
+
+def measure_of(name: str, path: str | None, events: Sequence[Event], clock: Clock) -> Fraction | None:
+    """What is made of events: whole numbers and millionths, so that it is exact; None where it is missing."""
+    values = [] if path is None else [look_up(event.payload, path) for event in events]
+    numbers = [number for value in values if (number := as_number(value)) is not None]
+    whole = [round(number * MILLION) for number in numbers if abs(number) <= MAX_SUMMAND]
+    match name:
+        case "count":
+            return Fraction(len(events))
+        case "days_active":
+            return Fraction(len({event.occurred_at.astimezone(clock.zone).date() for event in events}))
+        case "count_distinct":
+            return Fraction(len({_identity(value) for value in values} - {None}))
+        case "sum":
+            return Fraction(sum(whole), MILLION)
+        case "avg":
+            return Fraction(sum(whole), MILLION * len(whole)) if whole else None
+        case "min":
+            return Fraction(min(whole), MILLION) if whole else None
+        case _:
+            return Fraction(max(whole), MILLION) if whole else None
+
+
+def measures_compare(left: Fraction | None, operator: str, right: Fraction | None, factor: float) -> bool:
+    """Whether one measure compares so with so many times another; the factor is what is written."""
+    if left is None or right is None:
+        return operator == "neq"  # the complement of eq, which is false
+    times = Fraction(repr(factor)) * right
+    return {
+        "eq": left == times,
+        "neq": left != times,
+        "gt": left > times,
+        "gte": left >= times,
+        "lt": left < times,
+        "lte": left <= times,
+    }[operator]
 
 
 # Aggregates.

@@ -13,7 +13,7 @@ from segment_copilot.language import WhereGroup, Window
 from segment_copilot.language.catalog import IDENTIFY
 from segment_copilot.language.lengths import Length, parse_length, whole_days
 from segment_copilot.language.local_times import WEEKDAYS
-from segment_copilot.language.nodes import EventCondition, EventMatch, LocalTime, Step, Weekday, Where
+from segment_copilot.language.nodes import EventCondition, EventMatch, LocalTime, Measure, Step, Weekday, Where
 from segment_copilot.language.operators import DATETIMES, EVERY_TYPE, OPERATORS, Takes
 from segment_copilot.language.value_types import AnyTest, operands, parse_date, resolve_type
 
@@ -60,7 +60,7 @@ _PAST_TENSE: Final = {
 # Events
 
 
-def tell_action(match: EventCondition | EventMatch | Step, *, perfect: bool = False) -> str:
+def tell_action(match: EventCondition | EventMatch | Step | Measure, *, perfect: bool = False) -> str:
     """Say what people did, or with *perfect* what they have done: "placed an order (where total is more than 5)"."""
     event_type = match.event_type
     names = [event_type] if isinstance(event_type, str) else list(dict.fromkeys(event_type))

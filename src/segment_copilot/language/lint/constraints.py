@@ -45,6 +45,7 @@ from segment_copilot.language.nodes import (
     EventSequence,
     EventTime,
     Leaf,
+    MeasureCompare,
     Monetary,
     PropertyTest,
     Recency,
@@ -132,6 +133,11 @@ class Reader(Struct, frozen=True):
                 term = join("OR", members)
                 return term if leaf.operator == "in" or isinstance(term, bool) else complement(term)
             case EventSequence():
+                return self.whole(msgspec.structs.replace(leaf, negate=False))
+            case MeasureCompare():
+                is_equal = self.whole(msgspec.structs.replace(leaf, operator="eq", negate=False))
+                if leaf.operator == "neq":
+                    return complement(is_equal)
                 return self.whole(msgspec.structs.replace(leaf, negate=False))
 
     def payload_test(self, test: PropertyTest) -> Term:

@@ -28,6 +28,7 @@ from segment_copilot.language.nodes import (
     Exclusion,
     Group,
     Leaf,
+    MeasureCompare,
     Monetary,
     PropertyTest,
     Recency,
@@ -130,6 +131,9 @@ class _Linter:
                     for index, match in enumerate(inside):
                         if not isinstance(match, str):
                             self._where(f"{pointer}/{name}/{index}/where", match.where)
+            case MeasureCompare():
+                self._where(f"{pointer}/left/where", leaf.left.where)
+                self._where(f"{pointer}/right/where", leaf.right.where)
             case EventCount() | Recency() | EventTime() | Monetary() | EventProperty() | EventPeriods():
                 self._where(f"{pointer}/where", leaf.where)
             case _:
@@ -171,6 +175,9 @@ class _Linter:
                 self._window(f"{pointer}/search_window", leaf.search_window)
             case EventCount() | Monetary() | EventProperty():
                 self._window(f"{pointer}/window", leaf.window)
+            case MeasureCompare():
+                self._window(f"{pointer}/left/window", leaf.left.window)
+                self._window(f"{pointer}/right/window", leaf.right.window)
             case Recency() | EventPeriods() | UserProperty() | Sample() | SegmentMembership():
                 pass
             case _:
