@@ -25,6 +25,7 @@ _OPERATOR_OF: Final = {sign: name for name, sign in SIGNS.items()} | {
 _SIGN: Final = re.compile(r">=|<=|!=|<>|[=≠>≥<≤]")
 _HEAD: Final = re.compile(rf"(count|last|first|latest|any|every|periods|seq|sample|{'|'.join(get_args(Metric))})\s*\(")
 _MEASURE: Final = re.compile(rf"({'|'.join(get_args(MeasureName))})\s*\(")
+_RANKED: Final = re.compile(rf"(?:top|bottom)\s+{NUMBER.pattern}\s*%?\s+by\b")
 _AT: Final = re.compile(r"at\b")
 _WEEKDAYS: Final = re.compile(r"(?:{days})(?:\s*,\s*(?:{days}))*\b".format(days="|".join(get_args(Weekday))))
 _HOURS: Final = re.compile(r"\d\d:\d\d\s*-\s*\d\d:\d\d")
@@ -168,6 +169,8 @@ class _Reader:
             return self._membership("in")
         if counted := self._take(_COUNTED):
             return self._counted(int(counted.split()[0]))
+        if ranked := self._take(_RANKED):
+            return self._rank(ranked)
         if self._said("compare "):
             return self._comparison()
         if self._said("("):
@@ -203,6 +206,11 @@ class _Reader:
             known = ", ".join(f"“{one}”" for one in self._segments) or "none"
             raise NotationError(f"There is no segment “{name}”; there are {known}.")
         return self._segments[name]
+
+    def _rank(self, ranked: str) -> Fields:
+        which, number, *_ = ranked.removesuffix("by").replace("%", " %").split()
+        name = f"{which}_percent" if "%" in ranked else which
+        return {"type": "rank", name: json.loads(number), "by": self._measure()}
 
     def _comparison(self) -> Fields:
         left, sign = self._measure(), self._must(_SIGN, "a sign (= ≠ > ≥ < ≤)")

@@ -11,6 +11,7 @@ import msgspec
 
 from segment_copilot.language import Definition
 from segment_copilot.language.canonical import settle
+from segment_copilot.language.measure_checks import RANKED
 
 SIGNS: Final[Mapping[str, str]] = {"eq": "=", "neq": "≠", "gt": ">", "gte": "≥", "lt": "<", "lte": "≤"}
 NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
@@ -18,7 +19,7 @@ BARE_VALUE: Final = re.compile(r"(?:[\w/@:#%+$€£-]|\.(?!\.))+")
 BARE_EVENT: Final = re.compile(r"\*|[\w][\w/-]*")
 BARE_PATH: Final = re.compile(r"[\w][\w-]*(?:\.[\w][\w-]*)*")
 BARE_NAME: Final = re.compile(r"[^\W\d][\w-]*")
-RESERVED: Final = frozenset({"not", "in", "segment", "without", "strict", "within", "compare", "-"})
+RESERVED: Final = frozenset({"not", "in", "segment", "without", "strict", "within", "compare", "top", "bottom", "-"})
 _CONSTANTS: Final = frozenset({"true", "false", "null"})
 
 Fields = Mapping[str, Any]
@@ -116,6 +117,10 @@ def _of_all(fields: Fields) -> str:
             factor = f"{json.dumps(fields['factor'])} * " if "factor" in fields else ""
             left, right = _measure(fields["left"]), _measure(fields["right"])
             return f"compare {left} {SIGNS[fields['operator']]} {factor}{right}"
+        case "rank":
+            which = next(name for name in RANKED if name in fields)
+            part = f"{fields[which]}{'%' if which.endswith('percent') else ''}"
+            return f"{which.removesuffix('_percent')} {part} by {_measure(fields['by'])}"
         case "sample":
             return f"sample({quoted(fields['salt'])}) {fields['from']}..{fields['to']}"
         case other:

@@ -75,6 +75,11 @@ CASES = [
         [("changed", "/conditions/0/at_least", "/conditions/0/at_least")],
     ),
     (
+        of({"type": "rank", "by": OF_MONTH, "top": 5}, BOUGHT),
+        of({"type": "rank", "by": OF_MONTH, "top_percent": 5}, BOUGHT),
+        [("changed", "/conditions/0", "/conditions/0")],
+    ),
+    (
         of(MORE_THAN_LAST_MONTH, BOUGHT),
         of(MORE_THAN_LAST_MONTH | {"factor": 2}, BOUGHT),
         [("changed", "/conditions/0", "/conditions/0")],

@@ -168,6 +168,18 @@ PHRASES = [
         compared(SPENT | {"measure": "avg"}, "gt", SPENT, factor=0.5) | NOT,
         "for whom the average total over all the times they placed an order is at most half the sum of total over all the times they placed an order (people without any total are included)",
     ),
+    (
+        {"type": "rank", "by": SPENT, "top_percent": 10},
+        "who are in the top 10% of all users by the sum of total over all the times they placed an order (people without any total are not ranked)",
+    ),
+    (
+        {"type": "rank", "by": TIMES | {"window": {"last": "30d"}}, "top": 1500} | NOT,
+        "who are not in the top 1,500 of all users by the number of times they placed an order in the last 30 days (people who never did are included)",
+    ),
+    (
+        {"type": "rank", "by": SPENT | {"measure": "avg"}, "bottom_percent": 0.5},
+        "who are in the bottom 0.5% of all users by the average total over all the times they placed an order (people without any total are not ranked)",
+    ),
     ({"type": "sample", "salt": "s", "from": 0, "to": 12.5}, "who are in the part from 0% up to 12.5% of the random split “s”"),
     ({"type": "segment_membership", "segment_id": 1} | NOT, "who are not in the segment “VIP”"),
     ({"type": "segment_membership", "segment_id": 2}, "who are in segment 2"),
@@ -221,7 +233,7 @@ WITH_NOTHING = re.compile(
 def without_where(condition: Json) -> Json:
     """Its tests are about single events, and say "unknown" of their values."""
     kept = {name: value for name, value in condition.items() if name != "where"}
-    for name in kept.keys() & {"left", "right"}:
+    for name in kept.keys() & {"left", "right", "by"}:
         kept[name] = without_where(kept[name])
     for name in kept.keys() & {"events", "none_between"}:
         kept[name] = [without_where(step) if isinstance(step, dict) else step for step in kept[name]]

@@ -51,7 +51,7 @@ async def test_every_verdict_is_what_the_interpreter_says_for_members_and_for_ot
             kinds |= {leaf["type"] for leaf in leaves}
             verdicts |= set(matches)
     assert verdicts == {True, False}
-    assert len(kinds) == 10, kinds
+    assert len(kinds) == 12, kinds
 
 
 async def test_a_user_nobody_has_seen_is_in_nothing(module_clickhouse: ClickHouse, data: DataSet):

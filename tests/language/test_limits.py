@@ -33,6 +33,7 @@ AS_OF = AS_OFS[0]
 CONDITIONS, DEPTH, LEAVES, TEXT, VALUES, BYTES, NESTED = 100, 8, 500, 1_024, 1_000, 256 * 1024, 8
 LEAF: Json = {"type": "event_count", "event_type": "view"}
 COUNTED: Json = {"measure": "count", "event_type": "view"}
+RANK: Json = {"type": "rank", "by": COUNTED}
 COMPARED: Json = {"type": "measure_compare", "left": COUNTED, "operator": "gt", "right": COUNTED}
 
 
@@ -83,6 +84,21 @@ CODES = [
         "/conditions/0/where",
         "too_many_conditions",
         id="tests in a where",
+    ),
+    *(
+        pytest.param(of(RANK | changed), f"/conditions/0{where}", code, id=f"of a rank: {name}")
+        for name, changed, where, code in [
+            ("how many", {}, "", "missing_field"),
+            ("twice how many", {"top": 1, "bottom": 1}, "", "unread_field"),
+            ("none", {"top": 0}, "/top", "out_of_range"),
+            ("too many", {"bottom": 10_000_001}, "/bottom", "out_of_range"),
+            ("a part of one", {"top": 1.5}, "/top", "wrong_type"),
+            ("no per cent", {"top_percent": 0}, "/top_percent", "out_of_range"),
+            ("more than all", {"bottom_percent": 100.001}, "/bottom_percent", "out_of_range"),
+            ("four decimals", {"top_percent": 0.0001}, "/top_percent", "too_many_decimals"),
+            ("nothing to measure", {"top": 1, "by": {"measure": "max", "event_type": "v"}}, "/by", "missing_field"),
+            ("an empty where", {"top": 1, "by": COUNTED | {"where": []}}, "/by/where", "empty_group"),
+        ]
     ),
     *(
         pytest.param(of(COMPARED | changed), f"/conditions/0{where}", code, id=f"of a measure: {name}")

@@ -127,6 +127,9 @@ CONTRADICTIONS = {
     "sums": both(spent("sum", "gt", 100), spent("sum", "lte", 99)),
     "shares": both(sample(0, 50), sample(50, 100)),
     "periods": both(periods("gte", 5), periods("lt", 3)),
+    "a rank and its negation": both(
+        *({"type": "rank", "by": MEASURED, "top": 5, "negate": no} for no in (False, True))
+    ),
     "a comparison of measures and its complement": both(compared("eq"), compared("neq")),
     "a comparison of measures and its negation": both(compared("gt"), compared("gt", negate=True)),
     "a sequence and its negation": both(SEQUENCE, SEQUENCE | {"negate": True}),

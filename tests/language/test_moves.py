@@ -92,7 +92,10 @@ async def test_who_moves_is_named_and_evaluated_by_copied_rows_as_by_all(module_
         step, edge = STEPS[run % len(STEPS)], draw.one(data.world.as_ofs)
         # so that the edges, on which the values of the data set lie, are those of either instant
         since, as_of = draw.one([(edge - step, edge), (edge, edge + step)])
-        asked = ask(data, [draw.definition(SEGMENT_IDS) for _ in range(DEFINITIONS)], since, as_of)
+        drawn = [draw.definition(SEGMENT_IDS) for _ in range(DEFINITIONS)]
+        of_all = [one for one in drawn if ranks_users(data.plan(one, as_of).root)]
+        assert all(moves_between(data.plan(one, since), data.plan(one, as_of)) is None for one in of_all)
+        asked = ask(data, [one for one in drawn if one not in of_all], since, as_of)
         universe = data.universe(as_of)
         touched = draw.random.sample(sorted(universe), 3)
         async with module_clickhouse.session(purpose="compute") as session:

@@ -129,7 +129,84 @@ SPENT = [
 LATE: dict[str, Any] = {"window": {"last": "30d"}}
 EARLY: dict[str, Any] = {"window": {"between": ["60d", "30d"]}}
 
+
+def rank(measure: str, negate: bool = False, **fields: Any) -> dict[str, Any]:  # noqa: FBT001
+    by = {name: fields.pop(name) for name in ("event_type", "where", "window") if name in fields}
+    return {"type": "rank", "by": measured(measure, kind=by.pop("event_type", "view"), **by), "negate": negate} | fields
+
+
+RANKED = [
+    *(
+        event(user, minutes, x=x)
+        for user, minutes, x in [("d", 1, 5), ("d", 2, 5), ("a", 1, 10), ("c", 1, 10), ("b", 1, 3)]
+    ),
+    *(event(user, 60 * 24 * 40, x=x) for user, x in [("b", -0.0), ("e", "none"), ("f", 1e13)]),
+    event("g", kind="other"),
+]
+"""Sums: a, c and d 10, b 3; of e and f none. Averages: a and c 10, d 5, b 1.5. Times: b and d 2, the others once; g never."""
+
+EXPECTED = [
+    ("sum", {"top": 1}, "a"),
+    ("sum", {"top": 2}, "ac"),
+    ("sum", {"top": 3}, "acd"),
+    ("sum", {"top": 10_000_000}, "abcd"),
+    ("sum", {"bottom": 1}, "b"),
+    ("sum", {"bottom": 2}, "ab"),
+    ("sum", {"bottom": 3}, "abc"),
+    ("sum", {"top_percent": 100}, "abcd"),
+    ("sum", {"top_percent": 1}, "a"),
+    ("sum", {"top_percent": 25}, "a"),
+    ("sum", {"top_percent": 25.001}, "ac"),
+    ("sum", {"bottom_percent": 75}, "abc"),
+    ("sum", {"top": 2, "window": {"last": "30d"}}, "ac"),
+    ("sum", {"top_percent": 50, "event_type": "other"}, ""),
+    ("avg", {"top": 3}, "acd"),
+    ("avg", {"bottom": 2}, "bd"),
+    ("min", {"top": 1}, "f"),
+    ("min", {"bottom": 1}, "b"),
+    ("max", {"bottom_percent": 20}, "b"),
+    ("max", {"top": 2}, "af"),
+    ("count", {"top": 2}, "bd"),
+    ("count", {"top": 3}, "abd"),
+    ("count", {"bottom": 4}, "acef"),
+    ("count", {"top_percent": 100, "event_type": "*"}, "abcdefg"),
+    ("count_distinct", {"top": 1}, "b"),
+    ("count_distinct", {"bottom": 2}, "ac"),
+    ("days_active", {"top": 1}, "b"),
+    ("days_active", {"bottom_percent": 0.001}, "a"),
+]
+
 CASES = [
+    *(
+        Case(
+            f"rank by {measure} {fields}{' negated' * negate}", rank(measure, negate=negate, **fields), RANKED, expected
+        )
+        for measure, fields, yes in EXPECTED
+        for negate, expected in [(False, yes), (True, "".join(sorted({*"abcdefg"} - {*yes})))]
+    ),
+    Case(
+        "a rank is among everybody, whatever stands beside it",
+        group("AND", rank("count", top=2), viewed(1), viewed(3, "lt", event_type="other"), rank("sum", top=3)),
+        RANKED,
+        "d",
+    ),
+    Case(
+        "ties by the bytes of the id",
+        rank("count", top=2),
+        [event("é"), event("z"), event("Z"), event("🙂")],
+        "Zz",
+    ),
+    Case(
+        "averages that differ by less than a double tells",
+        rank("avg", top=1),
+        [
+            event("a", x=8999999999999.999999),
+            event("b", x=9e12),
+            *(event("c", minutes, x=9e12) for minutes in range(3)),
+            event("c", 3, x=8999999999999.99),
+        ],
+        "b",
+    ),
     *(
         Case(f"clicks {operator} {factor} of what was opened{' negated' * negate}", condition, CLICKS, expected)
         for operator, factor, yes in [

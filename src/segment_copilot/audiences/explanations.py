@@ -30,6 +30,7 @@ from segment_copilot.language import (
     Group,
     MeasureCompare,
     Monetary,
+    Rank,
     Recency,
     Sample,
     SegmentMembership,
@@ -39,6 +40,7 @@ from segment_copilot.language import (
 )
 from segment_copilot.language.describe import describe_condition
 from segment_copilot.language.lengths import Length, before
+from segment_copilot.language.measure_checks import RANKED
 from segment_copilot.stores.clickhouse import ClickHouse, Purpose
 
 Logic = Literal["AND", "OR"]
@@ -402,7 +404,7 @@ def _measurement(leaf: Condition, verdict: Verdict, as_of: datetime, zone: ZoneI
             return measured or 0
         case EventCount() | Recency() | EventTime() | Monetary() | EventProperty() | EventPeriods():
             return measured
-        case UserProperty() | Sample() | Group() | MeasureCompare():
+        case UserProperty() | Sample() | Group() | MeasureCompare() | Rank():
             return measured
         case _:
             assert_never(leaf)
@@ -425,6 +427,8 @@ def _threshold(leaf: Condition) -> Any:
             return [leaf.from_, leaf.to]
         case MeasureCompare():
             return leaf.factor
+        case Rank():
+            return {name: value for name in RANKED if (value := getattr(leaf, name)) is not UNSET}
         case EventProperty(occurrence="any"):
             return 1  # so many events have to pass the test
         case EventProperty(occurrence="every") | EventSequence() | SegmentMembership():

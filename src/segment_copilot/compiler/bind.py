@@ -30,6 +30,7 @@ from segment_copilot.language import (
     Monetary,
     Parsed,
     PropertyTest,
+    Rank,
     Sample,
     SegmentMembership,
     Step,
@@ -132,6 +133,8 @@ class _Binder:
                 return self._test(pointer, leaf, None)
             case EventSequence():
                 return self._sequence(pointer, leaf)
+            case Rank():
+                return msgspec.structs.replace(leaf, by=self._measure(f"{pointer}/by", leaf.by))
             case MeasureCompare():
                 left, right = (self._measure(f"{pointer}/{side}", getattr(leaf, side)) for side in ("left", "right"))
                 return msgspec.structs.replace(leaf, left=left, right=right)

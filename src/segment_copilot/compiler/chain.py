@@ -24,6 +24,7 @@ from segment_copilot.compiler.slots import (
     Node,
     OccurrenceSlot,
     PeriodsSlot,
+    RankSlot,
     SampleSlot,
     SequenceSlot,
     Slot,
@@ -206,7 +207,7 @@ def _weight(slot: Slot) -> int:
             return 3
         case AggregateSlot() | OccurrenceSlot() | CompareSlot():
             return 4
-        case SequenceSlot():
+        case SequenceSlot() | RankSlot():
             return 5
         case MembersSlot():
             raise TypeError("references are opened before")

@@ -22,6 +22,7 @@ from segment_copilot.compiler.aggregates import (
 from segment_copilot.compiler.fragments import CompiledQuery, Fragment, bind, join, nested, query, sql, with_named
 from segment_copilot.compiler.measures import NEVER_MISSING, counts_in_any
 from segment_copilot.compiler.predicates import render_test, stored_value
+from segment_copilot.compiler.ranks import ranked_rows, render_place
 from segment_copilot.compiler.sequences import render_sequence, step_rows
 from segment_copilot.compiler.slots import (
     AggregateSlot,
@@ -32,6 +33,7 @@ from segment_copilot.compiler.slots import (
     OccurrenceSlot,
     PeriodsSlot,
     Plan,
+    RankSlot,
     SampleSlot,
     SequenceSlot,
     Slot,
@@ -110,7 +112,7 @@ def read_evidence(plan: Plan, rows: list[tuple[Any, ...]]) -> UserEvidence:
             in_universe = True
             continue
         slot: Slot = slots[int(number)]
-        before = found.get(slot, _UNKNOWN)  # a sequence has two rows: that it was done, and the events of its steps
+        before = found.get(slot, _UNKNOWN)  # sequences and ranks have two rows: what is measured, and the events
         events = tuple(Contribution(at, type_, id_) for at, id_, type_ in contributions)
         measured = before.measured if text == "null" else _measured(slot, text)
         found[slot] = Evidence(bool(holds) or before.holds, measured, events or before.contributions)
@@ -142,7 +144,7 @@ def _nothing(slot: Slot) -> Evidence:
             return Evidence(holds=False, measured=nothing, contributions=())
         case AggregateSlot() | TimeSlot() | OccurrenceSlot() | TraitSlot():
             return _UNKNOWN
-        case SequenceSlot() | SampleSlot() | ListedSlot() | MembersSlot():
+        case SequenceSlot() | SampleSlot() | ListedSlot() | MembersSlot() | RankSlot():
             return _UNKNOWN
         case _:
             assert_never(slot)
@@ -171,6 +173,8 @@ class _Rendering:
                 return self._sample(index, slot)
             case ListedSlot():
                 return self._listed(index, slot)
+            case RankSlot():
+                return self._rank(index, slot)
             case MembersSlot():
                 raise TypeError("references are opened before")
             case PeriodsSlot() if slot.min_per_period > 1:
@@ -210,6 +214,13 @@ class _Rendering:
         newest, steps = _newest(sql("groupArray({})", _EVENT)), step_rows(slot, self._tables)
         template = "{}\nUNION ALL\nSELECT toInt32({}), toUInt8(0), toString(count()), {}\n{}\nGROUP BY {}"
         return sql(template, done, index, newest, steps, self._tables.person_key)
+
+    def _rank(self, index: int, slot: RankSlot) -> Fragment:
+        """Find the user's place among all; the events are the user's own."""
+        place = render_place(slot, self._tables, index=index, no_events=sql(_NO_EVENTS))
+        newest, rows = _newest(sql("groupArray({})", _EVENT)), ranked_rows(slot, self._tables)
+        template = "{}\nUNION ALL\nSELECT toInt32({}), toUInt8(0), 'null', {}\n{}\nGROUP BY {}"
+        return sql(template, place, index, newest, rows, self._tables.person_key)
 
     def _sample(self, index: int, slot: SampleSlot) -> Fragment:
         share = sample_hash(slot)

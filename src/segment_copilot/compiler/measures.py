@@ -116,8 +116,7 @@ def _amount(measured: Measured, guard: Guard) -> _Amount:
         case "count":
             return _Amount(aggregate("count", guard))
         case "days_active":
-            day = sql("toDate32(occurred_at, {})", bind(measured.zone, "String"))
-            return _Amount(aggregate("uniqExact", guard, day))
+            return _Amount(aggregate("uniqExact", guard, local_day(measured)))
         case "count_distinct":
             scalar = scalar_of(measured.path)
             return _Amount(aggregate("uniqExact", with_guard(guard, sql("{} != ''", scalar)), scalar))
@@ -150,6 +149,11 @@ def looks_at_everything(slot: CompareSlot) -> bool:
     """Return whether one of the measures looks at any event, and the other at identifies, which are none."""
     names = [slot.left.matching.event_types, slot.right.matching.event_types]
     return None in names and any(IDENTIFY in one for one in names if one)
+
+
+def local_day(measured: Measured) -> Fragment:
+    """Write the day on which an event happened, by the clock of the measure's zone."""
+    return sql("toDate32(occurred_at, {})", bind(measured.zone, "String"))
 
 
 def _rows_of(measured: Measured, slot: CompareSlot, guard: Guard) -> Guard:

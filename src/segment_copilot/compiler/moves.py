@@ -31,6 +31,7 @@ from segment_copilot.compiler.slots import (
     PeriodsSlot,
     Plan,
     Range,
+    RankSlot,
     SampleSlot,
     SequenceSlot,
     Slot,
@@ -93,7 +94,7 @@ Move = EventsIn | EventsJudgedAnew | DaysOfEvents | TraitSince | TraitJudgedAnew
 def moves_between(earlier: Plan, later: Plan) -> frozenset[Move] | None:
     """Return what names everybody whom the clock can move from one instant to the other; None where only everybody can be.
 
-    That is where the plans, which are of one definition, ask different things, or count periods that were cut anew. Users
+    That is where the plans, which are of one definition, ask different things, rank users, or count periods that were cut anew. Users
     whom nobody had seen at the earlier instant are not among those that are named.
     """
     found = set[Move]()
@@ -116,7 +117,9 @@ def slots_between(earlier: Plan, later: Plan) -> Iterator[tuple[Slot, Slot, froz
 
 
 def _is_same(before: Slot, after: Slot) -> bool:
-    """Return whether a slot asks the same at both instants, and does not count what was cut anew."""
+    """Return whether a slot asks the same at both instants, of each user alone, and does not count what was cut anew."""
+    if isinstance(after, RankSlot):  # one user's event moves others
+        return False
     if isinstance(before, PeriodsSlot) and isinstance(after, PeriodsSlot) and not _go_on(before, after):
         return False
     return _question(before) == _question(after)
@@ -150,6 +153,8 @@ def matchings_of(slot: Slot) -> tuple[Matching, ...]:
             return (slot.matching,)
         case CompareSlot():
             return slot.left.matching, slot.right.matching
+        case RankSlot():
+            return (slot.measured.matching,)
         case SequenceSlot():
             return (*(step.matching for step in slot.steps), *slot.blockers)
         case TraitSlot() | SampleSlot() | ListedSlot():
@@ -181,7 +186,7 @@ def _question(slot: Slot) -> Slot:
         case SequenceSlot():
             steps = tuple(replace(step, matching=_of_no_instant(step.matching)) for step in slot.steps)
             return replace(slot, steps=steps, blockers=tuple(map(_of_no_instant, slot.blockers)))
-        case SampleSlot() | ListedSlot() | MembersSlot():
+        case SampleSlot() | ListedSlot() | MembersSlot() | RankSlot():
             return slot
         case _:
             assert_never(slot)

@@ -21,6 +21,7 @@ from msgspec.structs import replace
 from segment_copilot.compiler.bind import Static
 from segment_copilot.compiler.dates import Dates, kept
 from segment_copilot.compiler.measures import plan_compared, plan_measure
+from segment_copilot.compiler.ranks import plan_rank
 from segment_copilot.compiler.slots import (
     AggregateSlot,
     AtLeastNode,
@@ -64,6 +65,7 @@ from segment_copilot.language import (
     Measure,
     MeasureCompare,
     Monetary,
+    Rank,
     Recency,
     Sample,
     SegmentMembership,
@@ -172,8 +174,8 @@ class _Planner:
                 return self._sequence(leaf), False
             case Sample():
                 return _sample(leaf), False
-            case MeasureCompare():
-                return plan_compared(leaf, self._measured)
+            case MeasureCompare() | Rank():
+                return self._of_measures(leaf)
             case SegmentMembership():
                 return self._members_of_any(leaf.targets), leaf.operator == "not_in"
             case _:
@@ -273,6 +275,11 @@ class _Planner:
         window: Window | UnsetType = UNSET,
     ) -> Matching:
         return Matching(self._names(leaf.event_type), self._filter(leaf), self.dates.window(days, window))
+
+    def _of_measures(self, leaf: MeasureCompare | Rank) -> tuple[Slot, bool]:
+        if isinstance(leaf, Rank):
+            return plan_rank(leaf, self._measured(leaf.by)), False
+        return plan_compared(leaf, self._measured)
 
     def _measured(self, measure: Measure) -> Measured:
         return plan_measure(measure, self._matching(measure, UNSET, measure.window), zone=self.dates.zone.key)

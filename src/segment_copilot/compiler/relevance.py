@@ -14,6 +14,7 @@ from segment_copilot.compiler.slots import (
     MembersSlot,
     OccurrenceSlot,
     PeriodsSlot,
+    RankSlot,
     SampleSlot,
     SequenceSlot,
     Slot,
@@ -30,6 +31,8 @@ def can_change(slot: Slot, event_type: str, traits: Collection[str]) -> bool:
             return _is_of(slot.matching, event_type)
         case CompareSlot():
             return _is_of(slot.left.matching, event_type) or _is_of(slot.right.matching, event_type)
+        case RankSlot():
+            return _is_of(slot.measured.matching, event_type)
         case TraitSlot():
             return event_type == IDENTIFY and slot.property in traits
         case SequenceSlot():

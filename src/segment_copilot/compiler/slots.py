@@ -158,6 +158,15 @@ class CompareSlot(Struct, frozen=True, tag=True):
     factor: int
 
 
+class RankSlot(Struct, frozen=True, tag=True):
+    """Users who are among the first *count* of all, or *share* thousandths of a per cent of them, by a measure; with *is_bottom* by the smallest."""
+
+    measured: Measured
+    is_bottom: bool
+    count: int | None = None
+    share: int | None = None
+
+
 class TraitSlot(Struct, frozen=True, tag=True):
     """Users whose trait passes the test, as it stood at *as_of*."""
 
@@ -210,6 +219,7 @@ Slot = (
     | OccurrenceSlot
     | PeriodsSlot
     | CompareSlot
+    | RankSlot
     | TraitSlot
     | SequenceSlot
     | SampleSlot

@@ -26,6 +26,7 @@ from segment_copilot.compiler.aggregates import (
 from segment_copilot.compiler.fragments import Fragment, apart, at_least, bind, group, join, nested, sql, with_named
 from segment_copilot.compiler.measures import looks_at_everything, rows_of_both
 from segment_copilot.compiler.predicates import render_filter, render_test
+from segment_copilot.compiler.ranks import render_rank
 from segment_copilot.compiler.sequences import render_sequence
 from segment_copilot.compiler.slots import (
     AggregateSlot,
@@ -41,6 +42,7 @@ from segment_copilot.compiler.slots import (
     OccurrenceSlot,
     PeriodsSlot,
     Range,
+    RankSlot,
     SampleSlot,
     SequenceSlot,
     Slot,
@@ -75,7 +77,7 @@ class Users(Struct, frozen=True):
     """Names the universe, of which samples are taken."""
 
 
-Alone = PeriodsSlot | SequenceSlot | ListedSlot | CompareSlot
+Alone = PeriodsSlot | SequenceSlot | ListedSlot | CompareSlot | RankSlot
 """A slot that cannot be read with others."""
 
 Source = Events | Traits | Users | Alone
@@ -100,7 +102,7 @@ def source_of(slot: Slot, *, traits_together: bool) -> Source:
             return Events(slot.matching.event_types)
         case CompareSlot() if slot.left.matching.event_types == slot.right.matching.event_types:
             return Events(slot.left.matching.event_types)
-        case SequenceSlot() | ListedSlot() | CompareSlot():
+        case SequenceSlot() | ListedSlot() | CompareSlot() | RankSlot():
             return slot
         case SampleSlot():
             return _USERS
@@ -197,7 +199,7 @@ class Sources:
                 rows = self._tables.users([written(node, cast("Any", sampled).__getitem__), *narrowed])
                 return sql("SELECT user_key\n{}", rows)
             case (
-                PeriodsSlot() | SequenceSlot() | ListedSlot() | CompareSlot()
+                PeriodsSlot() | SequenceSlot() | ListedSlot() | CompareSlot() | RankSlot()
             ):  # positive, so the slot or, as it and its complement, nobody
                 return self._alone(source, narrowed if is_true(node, slots) else [*narrowed, sql("0")])
             case _:
@@ -217,7 +219,7 @@ class Sources:
                 tests = [is_sampled(slot, sample_hash(slot)) for slot in cast("list[SampleSlot]", slots)]
                 rows = self._tables.users([is_any_bit(places)])
                 return sql("SELECT user_key, {}\n{}", columns_of_bits(tests, places), rows)
-            case PeriodsSlot() | SequenceSlot() | ListedSlot() | CompareSlot():
+            case PeriodsSlot() | SequenceSlot() | ListedSlot() | CompareSlot() | RankSlot():
                 columns, rows = columns_of_bits([None], places), self._alone(source, ())
                 return sql("SELECT user_key, {} FROM {}", columns, nested(rows))
             case _:
@@ -294,6 +296,8 @@ class Sources:
                 return self._periods(slot, narrowed)
             case CompareSlot():
                 return self._compared(slot, narrowed)
+            case RankSlot():
+                return filtered(render_rank(slot, self._tables), [*self._tables.of_asked, *narrowed])
             case ListedSlot():
                 return sql("SELECT user_key\n{}", self._tables.users([listed(slot, self._tables), *narrowed]))
             case _:

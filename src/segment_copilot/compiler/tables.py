@@ -109,14 +109,24 @@ class Tables:
         only: A condition on `user_key` that every read gets, such as a range of keys; None for everybody.
         person: Whose rows alone are read; None for everybody's.
         names: Where the rows stand.
+        bound: The placeholders of tenant and instant, where the query has them already.
     """
 
     def __init__(
-        self, plan: Plan, *, only: Fragment | None = None, person: Person | None = None, names: TableNames = STORED
+        self,
+        plan: Plan,
+        *,
+        only: Fragment | None = None,
+        person: Person | None = None,
+        names: TableNames = STORED,
+        bound: tuple[Fragment, Fragment] | None = None,
     ) -> None:
         self._names = names
-        self.tenant = bind(plan.tenant_id, "UInt32", name="tenant")
-        self.as_of = bind(plan.as_of, INSTANT, name="as_of")
+        self._plan = plan
+        self.tenant, self.as_of = bound or (
+            bind(plan.tenant_id, "UInt32", name="tenant"),
+            bind(plan.as_of, INSTANT, name="as_of"),
+        )
         self.user = bind("" if person is None else person.user_id, "String", name="user")
         self._is_past = sql("occurred_at <= {}", self.as_of)
         self.is_linked = plan.linked if person is None else bool(person.other_ids)
@@ -136,6 +146,14 @@ class Tables:
         self.key = sql("{} AS user_key", self.person_key) if self.is_linked else self.person_key
         is_tenant = sql("tenant_id = {}", self.tenant)
         self._always = [is_tenant] if only is None else [is_tenant, only]
+        self.of_asked: list[Fragment] = [] if only is None else [only]
+        """The conditions on a person's key that leave those whom the query is about."""
+        if person is not None:
+            self.of_asked = [sql("user_key = sipHash64({})", self.user)]
+
+    def of_everybody(self) -> Tables:
+        """Return the same for everybody's rows, in the same query."""
+        return Tables(self._plan, names=self._names, bound=(self.tenant, self.as_of))
 
     def events(self, names: tuple[str, ...] | None, conditions: Iterable[Fragment] = ()) -> Fragment:
         """Read events of these types; None is every event, and an identify is not one."""

@@ -26,7 +26,16 @@ from segment_copilot.compiler.moves import (
     together,
 )
 from segment_copilot.compiler.predicates import render_anniversary, render_filter, render_test
-from segment_copilot.compiler.slots import AggregateSlot, CompareSlot, OccurrenceSlot, Plan, Range, Slot, TraitSlot
+from segment_copilot.compiler.slots import (
+    AggregateSlot,
+    CompareSlot,
+    OccurrenceSlot,
+    Plan,
+    Range,
+    RankSlot,
+    Slot,
+    TraitSlot,
+)
 from segment_copilot.compiler.tables import INSTANT, TableNames, Tables, in_range, of_traits, of_types, where
 from segment_copilot.compiler.trees import normal, slots_of
 from segment_copilot.language.catalog import IDENTIFY
@@ -180,6 +189,8 @@ def _looks_at_values(slot: Slot) -> bool:
     """Return whether a slot looks at payloads beside those that its filters test."""
     if isinstance(slot, CompareSlot):
         return bool(slot.left.path or slot.right.path)
+    if isinstance(slot, RankSlot):
+        return bool(slot.measured.path)
     return isinstance(slot, AggregateSlot | OccurrenceSlot)
 
 

@@ -269,7 +269,18 @@ def _subject(part: _Part) -> Hashable:
     node = msgspec.to_builtins(part.condition)
     about = [
         node.get(name)
-        for name in ("type", "event_type", "property", "events", "segment_id", "segment_ids", "salt", "left", "right")
+        for name in (
+            "type",
+            "event_type",
+            "property",
+            "events",
+            "segment_id",
+            "segment_ids",
+            "salt",
+            "left",
+            "right",
+            "by",
+        )
     ]
     return msgspec.json.encode(about)
 

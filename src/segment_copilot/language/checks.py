@@ -29,6 +29,7 @@ from segment_copilot.language.nodes import (
     Monetary,
     Number,
     PropertyTest,
+    Rank,
     Recency,
     Sample,
     Scalar,
@@ -79,7 +80,7 @@ def check_leaf(pointer: str, leaf: Leaf) -> Iterator[Finding]:
             yield from _check_sample(pointer, leaf)
         case EventCount() | Recency() | EventTime() | Monetary() | EventProperty() | EventPeriods():
             yield from _check_event_leaf(pointer, leaf)
-        case MeasureCompare():
+        case MeasureCompare() | Rank():
             pass  # measure_checks
 
 

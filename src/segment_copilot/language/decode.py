@@ -14,7 +14,7 @@ from segment_copilot.documents import escape, unstorable_text, with_whole_number
 from segment_copilot.errors import Finding, InvalidDefinition
 from segment_copilot.language.catalog import nearest
 from segment_copilot.language.checks import MAX_STRING, check_leaf, check_texts
-from segment_copilot.language.measure_checks import check_compared
+from segment_copilot.language.measure_checks import check_compared, check_rank
 from segment_copilot.language.nodes import (
     LEAF_TYPES,
     Condition,
@@ -30,6 +30,7 @@ from segment_copilot.language.nodes import (
     Leaf,
     MeasureCompare,
     Monetary,
+    Rank,
     Recency,
     Sample,
     SegmentMembership,
@@ -43,7 +44,7 @@ MAX_CONDITIONS: Final = 100
 MAX_DEPTH: Final = 8
 MAX_LEAVES: Final = 500
 MAX_BYTES: Final = 256 * 1024
-_MEASURES: Final = ("left", "right")
+_MEASURES: Final = ("left", "right", "by")
 
 
 class Located(Struct, frozen=True):
@@ -246,8 +247,7 @@ class _Walk:
             if depth >= MAX_DEPTH and isinstance(where, WhereGroup):
                 detail = f"A where group adds a level, and {MAX_DEPTH} is the last."
                 self._find(f"{pointer}{inside}", "too_deep", detail)
-        measured = isinstance(leaf, MeasureCompare)
-        self.findings.extend(check_compared(pointer, leaf) if measured else check_leaf(pointer, leaf))
+        self.findings.extend(_check(pointer, leaf))
         self.leaves.append(Located(pointer, leaf))
         return leaf if len(self.findings) == before else None
 
@@ -272,6 +272,16 @@ class _Walk:
 
     def _find(self, pointer: str, code: str, detail: str, suggestions: tuple[str, ...] = ()) -> None:
         self.findings.append(Finding(pointer, code, detail, suggestions))
+
+
+def _check(pointer: str, leaf: Leaf) -> Iterator[Finding]:
+    match leaf:
+        case MeasureCompare():
+            return check_compared(pointer, leaf)
+        case Rank():
+            return check_rank(pointer, leaf)
+        case _:
+            return check_leaf(pointer, leaf)
 
 
 def is_timezone(name: str) -> bool:
@@ -309,6 +319,8 @@ def _wheres_of(leaf: Leaf) -> Iterator[tuple[str, object]]:
         case MeasureCompare():
             yield "/left/where", leaf.left.where
             yield "/right/where", leaf.right.where
+        case Rank():
+            yield "/by/where", leaf.by.where
         case UserProperty() | SegmentMembership() | Sample():
             pass
         case EventCount() | Recency() | EventTime() | Monetary() | EventProperty() | EventPeriods():

@@ -10,7 +10,7 @@ from msgspec import UNSET
 from segment_copilot.errors import Finding
 from segment_copilot.language.checks import check_event_types, check_path, check_where
 from segment_copilot.language.local_times import check_at
-from segment_copilot.language.nodes import Measure, MeasureCompare
+from segment_copilot.language.nodes import Measure, MeasureCompare, Rank
 from segment_copilot.language.value_types import as_decimals
 from segment_copilot.language.window_checks import check_window
 
@@ -19,6 +19,11 @@ OF_EVENTS: Final = frozenset({"count", "days_active"})
 
 FACTOR_DECIMALS: Final = 6
 MAX_FACTOR: Final = 10**12  # times any sum of any user it stays within 256 bits, in which all is exact
+
+
+RANKED: Final = ("top", "bottom", "top_percent", "bottom_percent")
+MOST_RANKED: Final = range(1, 10_000_001)
+SHARE_DECIMALS: Final = 3
 
 
 def check_compared(pointer: str, leaf: MeasureCompare) -> Iterator[Finding]:
@@ -31,6 +36,26 @@ def check_compared(pointer: str, leaf: MeasureCompare) -> Iterator[Finding]:
     elif as_decimals(leaf.factor, FACTOR_DECIMALS) is None:
         detail = f"A factor has at most {FACTOR_DECIMALS} decimals: it is multiplied exactly."
         yield Finding(f"{pointer}/factor", "too_many_decimals", detail)
+
+
+def check_rank(pointer: str, leaf: Rank) -> Iterator[Finding]:
+    """Check the measure, and that it is said once how many, within its limits."""
+    yield from check_measure(f"{pointer}/by", leaf.by)
+    given = {name: value for name in RANKED if (value := getattr(leaf, name)) is not UNSET}
+    if len(given) != 1:
+        code = "missing_field" if not given else "unread_field"
+        yield Finding(pointer, code, f"Give exactly one of {', '.join(RANKED[:-1])} and {RANKED[-1]}.")
+    for name, value in given.items():
+        here = f"{pointer}/{name}"
+        if name in {"top", "bottom"}:
+            if value not in MOST_RANKED:
+                detail = f"{name} is a whole number from {MOST_RANKED[0]} to {MOST_RANKED[-1]:,}."
+                yield Finding(here, "out_of_range", detail)
+        elif not 0 < value <= 100:  # noqa: PLR2004  # per cent
+            yield Finding(here, "out_of_range", f"{name} is more than 0 and at most 100.")
+        elif as_decimals(value, SHARE_DECIMALS) is None:
+            detail = f"{name} has at most {SHARE_DECIMALS} decimals: it is taken exactly."
+            yield Finding(here, "too_many_decimals", detail)
 
 
 def check_measure(pointer: str, measure: Measure) -> Iterator[Finding]:

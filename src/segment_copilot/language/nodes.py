@@ -298,6 +298,19 @@ class MeasureCompare(_Condition, frozen=True, tag="measure_compare"):
     factor: Annotated[Number, Meta(description="How many times `right`: 0.1 is a tenth of it. At most 6 decimals.")] = 1
 
 
+Share = Annotated[Number, Meta(description="Per cent of those who are ranked, more than 0; at most 3 decimals.")]
+
+
+class Rank(_Condition, frozen=True, tag="rank"):
+    """The users who come first, or last, of all the tenant's by a measure; exactly one of `top` to `bottom_percent`."""
+
+    by: Annotated[Measure, Meta(description="What users are ranked by; those for whom it is missing are not ranked.")]
+    top: Annotated[int, Meta(description="So many with the greatest.")] | UnsetType = UNSET
+    bottom: Annotated[int, Meta(description="So many with the smallest.")] | UnsetType = UNSET
+    top_percent: Share | UnsetType = UNSET
+    bottom_percent: Share | UnsetType = UNSET
+
+
 class SegmentMembership(_Condition, frozen=True, tag="segment_membership"):
     """In, or not in, another segment: its current definition, evaluated at the same `as_of`. Of several, in any or in none."""
 
@@ -349,7 +362,7 @@ class Definition(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=
 EventCondition = EventCount | Recency | EventTime | Monetary | EventProperty | EventPeriods
 """The leaves about the matching events of one `event_type` and `where`."""
 
-Leaf = EventCondition | UserProperty | EventSequence | SegmentMembership | Sample | MeasureCompare
+Leaf = EventCondition | UserProperty | EventSequence | SegmentMembership | Sample | MeasureCompare | Rank
 Condition = Leaf | Group
 
 LEAF_TYPES: dict[str, type[Any]] = {leaf.__struct_config__.tag: leaf for leaf in get_args(Leaf)}

@@ -9,7 +9,7 @@ import msgspec
 from segment_copilot.language.checks import MAX_LIST, MAX_STRING, MAX_TESTS, PERIODS, SEGMENTS, STEPS
 from segment_copilot.language.decode import MAX_CONDITIONS
 from segment_copilot.language.local_times import CLOCK_PATTERN
-from segment_copilot.language.measure_checks import MAX_FACTOR, OF_EVENTS
+from segment_copilot.language.measure_checks import MAX_FACTOR, MOST_RANKED, OF_EVENTS, RANKED
 from segment_copilot.language.nodes import Condition, Definition
 from segment_copilot.language.paths import PATH_PATTERN
 from segment_copilot.language.window_checks import MAX_DAYS
@@ -25,6 +25,7 @@ _WINDOW_FORMS: Final[list[Schema]] = [
 ]
 _FORMS: Final[dict[str, Schema]] = {
     "LocalTime": {"anyOf": [{"required": ["weekdays"]}, {"required": ["hours"]}]},
+    "Rank": {"oneOf": [{"properties": {name: {}}, "required": [name]} for name in RANKED]},
     "Measure": {
         "oneOf": [
             {"properties": {"measure": {"enum": sorted(OF_EVENTS)}, "property": False}},
@@ -100,6 +101,8 @@ _LIMITS: Final[dict[tuple[str, str], Schema]] = {
         "maxItems": SEGMENTS[-1],
     },
     ("Definition", "timezone"): {"minLength": 1},
+    **{("Rank", name): {"minimum": 1, "maximum": MOST_RANKED[-1]} for name in RANKED[:2]},
+    **{("Rank", name): {"exclusiveMinimum": 0, "maximum": 100} for name in RANKED[2:]},
     ("MeasureCompare", "factor"): {"minimum": -MAX_FACTOR, "maximum": MAX_FACTOR},
     ("Sample", "salt"): {"minLength": 1},
     ("Sample", "from"): {"minimum": 0, "maximum": 100},

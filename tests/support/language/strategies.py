@@ -574,6 +574,18 @@ class Draw:
         sides = {"left": left, "operator": operator, "right": right}
         return {"type": "measure_compare"} | sides | self.one([{}, {}, factor])
 
+    def rank(self) -> Json:
+        """Some that part those who are tied, as most are."""
+        part = self.one(
+            [
+                {"top": self.one([1, 2, 3, 7, 20, 10_000_000])},
+                {"bottom": self.one([1, 2, 5, 11])},
+                {"top_percent": self.one([0.001, 1, 10, 12.5, 33.333, 50, 99.999, 100])},
+                {"bottom_percent": self.one([0.5, 5, 33, 66.667, 100])},
+            ]
+        )
+        return {"type": "rank", "by": self.measure()} | part
+
     def sample(self) -> Json:
         start, end = sorted(self.random.sample([0, 0.1, 12.5, 33, 50, 99.9, 100], 2))
         return {"type": "sample", "salt": self.one(["a", "É", "it's"]), "from": start, "to": end}
@@ -600,6 +612,8 @@ class Draw:
             self.sequence,
             self.measure_compare,
             self.measure_compare,
+            self.rank,
+            self.rank,
         ]
         if segment_ids:
             kinds.append(lambda: self.membership(segment_ids))

@@ -13,7 +13,8 @@ from segment_copilot.language.describe.phrases import (
     tell_number,
     tell_window,
 )
-from segment_copilot.language.nodes import Measure, MeasureCompare, MeasureName, MeasureOperator
+from segment_copilot.language.measure_checks import RANKED
+from segment_copilot.language.nodes import Measure, MeasureCompare, MeasureName, MeasureOperator, Rank
 from segment_copilot.language.operators import OPPOSITE_NUMBER, holds
 
 _MEASURES: Final[dict[MeasureName, str]] = {
@@ -56,6 +57,15 @@ def tell_comparison(leaf: MeasureCompare) -> str:
     elif holds(operator, 0, 0):
         note = " (people for whom both are 0 are included)"
     return f"for whom {tell_measure(leaf.left)} {_COMPARED[operator]} {_tell_factor(leaf.factor)}{tell_measure(leaf.right)}{note}"
+
+
+def tell_rank(leaf: Rank) -> str:
+    """Say which part of all users it is: the rest of a definition does not change who is ranked."""
+    which, value = next((name, value) for name in RANKED if (value := getattr(leaf, name)) is not UNSET)
+    part = f"{which.removesuffix('_percent')} {tell_number(value)}{'%' if which.endswith('percent') else ''}"
+    nothing = "who never did" if leaf.by.property is UNSET else f"without any {escape_controls(leaf.by.property)}"
+    are_in, note = ("are not", "included") if leaf.negate else ("are", "not ranked")
+    return f"who {are_in} in the {part} of all users by {tell_measure(leaf.by)} (people {nothing} are {note})"
 
 
 def _tell_factor(factor: float) -> str:

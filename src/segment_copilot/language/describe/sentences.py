@@ -19,6 +19,7 @@ from segment_copilot.language import (
     Group,
     MeasureCompare,
     Monetary,
+    Rank,
     Recency,
     Sample,
     SegmentMembership,
@@ -26,7 +27,7 @@ from segment_copilot.language import (
     UserProperty,
 )
 from segment_copilot.language.checks import as_date_test
-from segment_copilot.language.describe.measures import tell_comparison
+from segment_copilot.language.describe.measures import tell_comparison, tell_rank
 from segment_copilot.language.describe.phrases import (
     escape_controls,
     join_words,
@@ -92,6 +93,8 @@ class _Words:
                 return _sequence(condition)
             case MeasureCompare():
                 return tell_comparison(condition)
+            case Rank():
+                return tell_rank(condition)
             case EventCount() | Recency() | EventTime() | Monetary() | EventProperty() | EventPeriods():
                 return _of_events(condition)
             case _:

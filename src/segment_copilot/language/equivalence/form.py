@@ -44,6 +44,7 @@ from segment_copilot.language.equivalence.spans import (
 )
 from segment_copilot.language.equivalence.values import Atom, Sign, alternatives, compared, test_of, there
 from segment_copilot.language.local_times import WEEKDAYS
+from segment_copilot.language.measure_checks import RANKED
 from segment_copilot.language.nodes import (
     Condition,
     Definition,
@@ -64,6 +65,7 @@ from segment_copilot.language.nodes import (
     MeasureOperator,
     Monetary,
     PropertyTest,
+    Rank,
     Recency,
     Sample,
     SegmentMembership,
@@ -153,9 +155,8 @@ class _Reader:
                 return mapped(test_of(leaf, self._declared(None, leaf.property)), Trait)
             case EventSequence():
                 return self._sequence(leaf)
-            case MeasureCompare():
-                left, right = self._measure(leaf.left), self._measure(leaf.right)
-                return _measures_compared(leaf, left, right)
+            case MeasureCompare() | Rank():
+                return self._of_measures(leaf)
             case SegmentMembership():
                 member = any_of(Other("segment", one) for one in leaf.targets)
                 return member if leaf.operator == "in" else negation(member)
@@ -207,6 +208,12 @@ class _Reader:
             return Amount(metric, events, path, to_millionths(value), is_in)
 
         return _measured(leaf, above, present)
+
+    def _of_measures(self, leaf: MeasureCompare | Rank) -> Statement:
+        if isinstance(leaf, Rank):
+            part = [(name, float(value)) for name in RANKED if (value := getattr(leaf, name)) is not UNSET]
+            return Other("rank", (self._measure(leaf.by), *part))
+        return _measures_compared(leaf, self._measure(leaf.left), self._measure(leaf.right))
 
     def _measure(self, measure: Measure) -> tuple[str, Events, str]:
         path = "" if measure.property is UNSET else measure.property

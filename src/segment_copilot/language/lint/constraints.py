@@ -48,6 +48,7 @@ from segment_copilot.language.nodes import (
     MeasureCompare,
     Monetary,
     PropertyTest,
+    Rank,
     Recency,
     Sample,
     SegmentMembership,
@@ -132,7 +133,7 @@ class Reader(Struct, frozen=True):
                 members = [Constraint(Subject(("segment", one), _FLAG), _YES) for one in leaf.targets]
                 term = join("OR", members)
                 return term if leaf.operator == "in" or isinstance(term, bool) else complement(term)
-            case EventSequence():
+            case EventSequence() | Rank():
                 return self.whole(msgspec.structs.replace(leaf, negate=False))
             case MeasureCompare():
                 is_equal = self.whole(msgspec.structs.replace(leaf, operator="eq", negate=False))

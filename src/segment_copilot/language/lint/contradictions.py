@@ -31,6 +31,7 @@ from segment_copilot.language.nodes import (
     MeasureCompare,
     Monetary,
     PropertyTest,
+    Rank,
     Recency,
     Sample,
     SegmentMembership,
@@ -134,6 +135,8 @@ class _Linter:
             case MeasureCompare():
                 self._where(f"{pointer}/left/where", leaf.left.where)
                 self._where(f"{pointer}/right/where", leaf.right.where)
+            case Rank():
+                self._where(f"{pointer}/by/where", leaf.by.where)
             case EventCount() | Recency() | EventTime() | Monetary() | EventProperty() | EventPeriods():
                 self._where(f"{pointer}/where", leaf.where)
             case _:
@@ -178,6 +181,8 @@ class _Linter:
             case MeasureCompare():
                 self._window(f"{pointer}/left/window", leaf.left.window)
                 self._window(f"{pointer}/right/window", leaf.right.window)
+            case Rank():
+                self._window(f"{pointer}/by/window", leaf.by.window)
             case Recency() | EventPeriods() | UserProperty() | Sample() | SegmentMembership():
                 pass
             case _:
