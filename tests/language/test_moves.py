@@ -18,6 +18,7 @@ from segment_copilot.compiler import (
     Plan,
     SharedSlots,
     moves_between,
+    ranks_users,
     render_copies,
     render_persons,
 )

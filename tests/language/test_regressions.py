@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from msgspec import Struct
 
-from segment_copilot.compiler import compile_definition, render_members
+from segment_copilot.compiler import KeyRange, compile_definition, render_is_member, render_members
 from segment_copilot.events import Event as StoredEvent
 from segment_copilot.events import write_block
 from segment_copilot.language import decode, parse
@@ -135,6 +135,8 @@ def rank(measure: str, negate: bool = False, **fields: Any) -> dict[str, Any]:  
     return {"type": "rank", "by": measured(measure, kind=by.pop("event_type", "view"), **by), "negate": negate} | fields
 
 
+JUST_BELOW = 8999999999999.998046875  # 9 × 10^12; there is no double between the two
+
 RANKED = [
     *(
         event(user, minutes, x=x)
@@ -153,6 +155,7 @@ EXPECTED = [
     ("sum", {"bottom": 1}, "b"),
     ("sum", {"bottom": 2}, "ab"),
     ("sum", {"bottom": 3}, "abc"),
+    ("sum", {"bottom": 10_000_000}, "abcd"),
     ("sum", {"top_percent": 100}, "abcd"),
     ("sum", {"top_percent": 1}, "a"),
     ("sum", {"top_percent": 25}, "a"),
@@ -199,12 +202,7 @@ CASES = [
     Case(
         "averages that differ by less than a double tells",
         rank("avg", top=1),
-        [
-            event("a", x=8999999999999.999999),
-            event("b", x=9e12),
-            *(event("c", minutes, x=9e12) for minutes in range(3)),
-            event("c", 3, x=8999999999999.99),
-        ],
+        [event("a", x=JUST_BELOW), *(event("b", minutes, x=x) for minutes, x in enumerate([*[JUST_BELOW] * 3, 9e12]))],
         "b",
     ),
     *(
@@ -875,3 +873,14 @@ async def test_of_several_segments_any_is_enough_and_none_is_asked(module_clickh
         query = render_members(plan, shape=shape, traits=traits)
         rows = (await module_clickhouse.fetch(query.sql, query.params, purpose="compute")).rows
         assert {row[1] for row in rows} == set(expected), shape
+
+
+def test_whoever_is_asked_about_everybody_is_ranked():
+    """The events of all are read for one user, and in a range of keys."""
+    definition = {"logic": "AND", "conditions": [rank("count", top=1)]}
+    parsed = parse(json.dumps(definition).encode())
+    plan = compile_definition(parsed, catalog=Catalog(), references={}, tenant_id=1, as_of=AS_OF).plan
+    for query in (render_is_member(plan, user_id="a"), render_members(plan, keys=KeyRange(0, 2**63))):
+        events = query.sql[query.sql.index("FROM events") : query.sql.index("GROUP BY")]
+        assert "user_key =" not in events
+        assert "user_key BETWEEN" not in events
