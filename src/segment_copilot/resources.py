@@ -8,7 +8,9 @@ from datetime import timedelta
 
 from msgspec import Struct
 
+from segment_copilot.access.audit import Audit
 from segment_copilot.access.idempotency import Idempotency
+from segment_copilot.access.key_uses import KeyUses
 from segment_copilot.access.keyring import Keyring
 from segment_copilot.access.keys import Keys
 from segment_copilot.access.limits import RateLimits
@@ -96,6 +98,8 @@ class Resources(Struct, frozen=True):
     secrets: Secrets
     sessions: Sessions
     keyring: Keyring
+    audit: Audit
+    key_uses: KeyUses
     idempotency: Idempotency
     rate_limits: RateLimits
     signed_links: SignedLinks
@@ -220,6 +224,8 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         secrets=secrets,
         sessions=sessions,
         keyring=Keyring(keys, sessions, _people(settings, tenants)),
+        audit=Audit(postgres),
+        key_uses=KeyUses(postgres),
         idempotency=idempotency,
         rate_limits=RateLimits(per_key=settings.requests_per_minute, per_tenant=settings.tenant_requests_per_minute),
         signed_links=SignedLinks(secrets),

@@ -95,6 +95,10 @@ class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
         ),
     ] = 400
 
+    audit_days: Annotated[Positive, Meta(description="Days that the audit log, and where keys were used, are kept")] = (
+        365
+    )
+
     refresh_default: Annotated[
         Literal["auto", "manual"],
         Meta(description="auto: new segments keep themselves true; manual: they are computed when somebody asks"),
