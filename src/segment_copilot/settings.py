@@ -19,6 +19,15 @@ class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
     """Field *x* is read from the environment variable *X*; lists are comma-separated."""
 
     database_url: Annotated[str, Meta(description="PostgreSQL: postgresql://user:password@host:port/database")] = ""
+    migration_database_url: Annotated[
+        str, Meta(description="PostgreSQL as the owner of the tables, for `migrate` alone; empty: DATABASE_URL")
+    ] = ""
+    postgres_role: Annotated[
+        str,
+        Meta(
+            description="Role of DATABASE_URL that `migrate` grants what is needed and confines to one tenant's rows at a time; empty: none"
+        ),
+    ] = ""
     clickhouse_url: Annotated[
         str, Meta(description="ClickHouse, native TCP: clickhouse://user:password@host:port/database")
     ] = ""

@@ -20,6 +20,7 @@ from segment_copilot.access.keys import Caller
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.errors import QueryTimeout, Unavailable
 from segment_copilot.lists import Listed, Window
+from segment_copilot.stores.confinement import every_tenant
 from segment_copilot.stores.pages import BY_ID, Rows, Sorting
 from segment_copilot.stores.postgres import Postgres, Record
 
@@ -110,13 +111,14 @@ class KeyUses:
         if not counted:
             return
         try:
-            await self._postgres.execute(
-                _ADD,
-                *(list(column) for column in zip(*counted, strict=True)),
-                [one.requests for one in counted.values()],
-                [one.refused for one in counted.values()],
-                [one.last_at for one in counted.values()],
-            )
+            with every_tenant():
+                await self._postgres.execute(
+                    _ADD,
+                    *(list(column) for column in zip(*counted, strict=True)),
+                    [one.requests for one in counted.values()],
+                    [one.refused for one in counted.values()],
+                    [one.last_at for one in counted.values()],
+                )
         except BaseException:
             self._take_back(counted)
             raise
