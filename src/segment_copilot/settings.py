@@ -35,6 +35,19 @@ class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
     postgres_pool: Annotated[Positive, Meta(description="PostgreSQL connections per process")] = 10
     clickhouse_pool: Annotated[Positive, Meta(description="ClickHouse connections per process")] = 8
 
+    clickhouse_read_url: Annotated[
+        str,
+        Meta(
+            description="The same as a user that only reads, for what people ask (previews, look-ups, the copilot); empty: CLICKHOUSE_URL"
+        ),
+    ] = ""
+    clickhouse_tenant_queries: Annotated[
+        Positive,
+        Meta(
+            description="Queries of one tenant at once per process, of those that people wait for; more wait their turn"
+        ),
+    ] = 3
+
     host: Annotated[str, Meta(description="Address the API listens on")] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535, description="Port the API listens on; 0 takes a free one")] = 8000
     worker_port: Annotated[

@@ -171,6 +171,7 @@ def test_every_setting_can_be_set_and_no_other():
         "SECRETS_KEYS",
         "ANTHROPIC_API_KEY",
         "MIGRATION_DATABASE_URL",
+        "CLICKHOUSE_READ_URL",
         "HOST",
         "PORT",
         "WORKER_PORT",
