@@ -16,6 +16,7 @@ import pytest
 
 SOURCES = Path(__file__).parents[1] / "frontends"
 CLIENTS = Path(__file__).parents[1] / "clients"
+HOSTS = Path(__file__).parents[1] / "hosts"
 
 RunNode = Callable[..., Awaitable[Any]]
 """Run a script of `tests/frontends` with arguments (texts, or values sent as JSON); what it prints, decoded."""
@@ -44,6 +45,12 @@ def node_packages(request: pytest.FixtureRequest, node: str) -> Path:
 def client_packages(request: pytest.FixtureRequest, node: str) -> Path:
     """The same of `tests/clients`: linters of the OpenAPI document, and a generator of clients."""
     return _installed(CLIENTS, request)
+
+
+@pytest.fixture(scope="session")
+def host_packages(request: pytest.FixtureRequest, node: str) -> Path:
+    """The same of `tests/hosts`: hosts of MCP, and its conformance suite."""
+    return _installed(HOSTS, request)
 
 
 def _installed(sources: Path, request: pytest.FixtureRequest) -> Path:
@@ -93,6 +100,12 @@ def run_node(node: str) -> RunNode:
 def run_client(node: str, node_packages: Path) -> RunNode:
     """With them."""
     return _runner(node, node_packages)
+
+
+@pytest.fixture
+def run_host(node: str, host_packages: Path) -> RunNode:
+    """Scripts of `tests/hosts`, with its packages."""
+    return _runner(node, host_packages)
 
 
 def _runner(node: str, folder: Path) -> RunNode:

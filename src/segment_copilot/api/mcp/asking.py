@@ -38,7 +38,7 @@ _NEXT: Final = (
 )
 _ERRORS: Final = (
     "too_many_requests and unavailable (wait and try again), context_too_long (leave some of `earlier` out), "
-    "missing_answer and invalid_answer (of what was asked back)."
+    "invalid_answer (none of those that were offered), state_outdated (ask anew)."
 )
 
 
@@ -61,11 +61,11 @@ class Answer(Struct, frozen=True, omit_defaults=True):
 
 
 class _Waiting(Struct, frozen=True):
-    """Is what goes on when the person has answered: the thread, what was said in it, and the id of what is open."""
+    """Is what goes on when the person has answered: the thread, what is open, and what was said since the call's question."""
 
     checkpoint: str
-    question: str
-    said: tuple[ChatMessage, ...]  # since the call's own question
+    open: Clarification
+    said: tuple[ChatMessage, ...]
 
 
 async def ask_copilot(
@@ -82,7 +82,11 @@ async def ask_copilot(
     """
     if asking.draining.is_set():
         raise Unavailable("This process is being stopped.", code="server_draining")
-    asked = _request(asking, question, earlier)
+    waiting = None if asking.state is None else _read_state(asking.state)
+    reply = None if waiting is None else _reply(asking, waiting.open)
+    if waiting is not None and reply is None:
+        return _ask_person(waiting)
+    asked = _request(question, earlier, waiting, reply)
     run = await prepare_run(
         asking.copilot,
         asking.caller.tenant,
@@ -103,8 +107,9 @@ async def ask_copilot(
         raise error_of(found.end)
     if found.clarification is not None and found.checkpoint is not None and asking.elicits():
         said = [*asked.messages[len(earlier) + 1 :], *(ChatMessage("user", one.message) for one in asked.resume)]
-        waiting = _Waiting(found.checkpoint, found.clarification.id, (*said, ChatMessage("assistant", found.text)))
-        return _ask_person(found.clarification, waiting)
+        return _ask_person(
+            _Waiting(found.checkpoint, found.clarification, (*said, ChatMessage("assistant", found.text)))
+        )
     answer = Answer(
         outcome=found.end.outcome,
         text=found.text,
@@ -144,35 +149,37 @@ def asking_offer() -> Offer:
     return Offer(document, call, scope="copilot:ask")
 
 
-def _request(asking: Asking, question: str, earlier: Sequence[Turn]) -> CopilotRequest:
-    """Return what is asked: the question, or the answer to what the copilot asked back."""
-    messages = [ChatMessage(turn.role, turn.content) for turn in earlier]
-    messages.append(ChatMessage("user", question))
-    if asking.state is None:
-        return CopilotRequest(messages=tuple(messages))
+def _read_state(state: str) -> _Waiting:
     try:
-        waiting = msgspec.json.decode(asking.state, type=_Waiting)
-    except msgspec.MsgspecError:
-        raise InvalidInput("This state belongs to another call.", code="invalid_state") from None
-    reply = asking.answers.get(_QUESTION)
-    if reply is None:
-        raise InvalidInput(f"Answer {_QUESTION!r} of inputRequests.", code="missing_answer")
-    return CopilotRequest(
-        messages=(*messages, *waiting.said), checkpoint=waiting.checkpoint, resume=(_resumed(waiting.question, reply),)
-    )
+        return msgspec.json.decode(state, type=_Waiting)
+    except msgspec.MsgspecError:  # sealed by us, but by another version of us
+        raise InvalidInput("The question is not open any more. Ask anew.", code="state_outdated") from None
 
 
-def _resumed(question: str, reply: Document) -> ResumeEntry:
-    answer = cast("dict[str, Any]", reply.get("content") or {}).get("answer")
-    if reply.get("action") != "accept":
-        return ResumeEntry(question, "cancelled")
-    if not isinstance(answer, str) or not answer.strip():
-        raise InvalidInput("The answer is a text named `answer`.", code="invalid_answer")
-    return ResumeEntry(question, "resolved", answer)
+def _reply(asking: Asking, question: Clarification) -> ResumeEntry | None:
+    """Return what the person replied; None where that is no answer, so that they are asked again."""
+    given = asking.answers.get(_QUESTION)
+    if given is None:
+        return None
+    if given.get("action") != "accept":
+        return ResumeEntry(question.id, "cancelled")
+    answer = cast("dict[str, Any]", given.get("content") or {}).get("answer")
+    return ResumeEntry(question.id, "resolved", answer) if isinstance(answer, str) and answer.strip() else None
 
 
-def _ask_person(asked: Clarification, waiting: _Waiting) -> Document:
+def _request(
+    question: str, earlier: Sequence[Turn], waiting: _Waiting | None, reply: ResumeEntry | None
+) -> CopilotRequest:
+    """Return what is asked: the question, or the reply to what the copilot asked back."""
+    messages = (*(ChatMessage(turn.role, turn.content) for turn in earlier), ChatMessage("user", question))
+    if waiting is None or reply is None:
+        return CopilotRequest(messages=messages)
+    return CopilotRequest(messages=(*messages, *waiting.said), checkpoint=waiting.checkpoint, resume=(reply,))
+
+
+def _ask_person(waiting: _Waiting) -> Document:
     """Return the result that has the host ask the person, and call again with what they said."""
+    asked = waiting.open
     answer: dict[str, Any] = {"type": "string", "title": "Answer"}
     if asked.options:
         offered = [{"const": one.value, "title": one.label} for one in asked.options]
