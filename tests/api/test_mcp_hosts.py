@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import yaml
 
 from segment_copilot.api.mcp.door import Door
 from segment_copilot.api.mcp.offered import registry
+from segment_copilot.events import Event, observe_names, write_block
 from tests.support.copilot_runs import Script, calls, says
 from tests.support.http_server import served
 from tests.support.mcp_fixtures import FIXTURES
@@ -102,3 +105,57 @@ async def test_the_typescript_sdks_list_call_and_answer(run_host: RunNode, serve
         assert told["answer"]["outcome"] == "input_required"
     else:
         assert (told["asked"], told["answer"]["text"]) == ("Which visits?", "Those.")
+
+
+@pytest.fixture(scope="module")
+async def events(server: Any) -> None:
+    """Two users; one ordered."""
+    tenant = (await server.resources.keys.identify(server.key)).tenant
+    yesterday = datetime.now(UTC) - timedelta(days=1)
+    happened = [
+        Event(
+            tenant_id=tenant.id,
+            event_id=f"{user}-{number}",
+            user_id=user,
+            event_type=event_type,
+            occurred_at=yesterday - timedelta(days=number),
+            payload="{}",
+        )
+        for user, event_type, times in (("ana", "order_placed", 5), ("ben", "page_viewed", 9))
+        for number in range(times)
+    ]
+    await write_block(server.resources.clickhouse, happened, token="happened")
+    await observe_names(server.resources.postgres, happened)
+    await server.resources.segments.create(tenant, name="Buyers & <b>friends</b>", definition=DRAFT["definition"])
+    server.resources.discovery.forget(tenant)
+
+
+ORDERED = {"logic": "AND", "conditions": [{"type": "event_count", "event_type": "order_placed"}]}
+PROPOSED = {**DRAFT, "definition": ORDERED, "assumptions": ["“Buyers” ordered at least once."], "unmapped": ["on Mars"]}
+
+
+async def test_the_views_are_drawn_inside_of_a_host(server, use, events, run_host: RunNode, chromium):
+    """Two frames deep, under the policy of MCP Apps, light and dark, wide and narrow; the button saves."""
+    week = {"from": str(datetime.now(UTC).date() - timedelta(days=7)), "to": str(datetime.now(UTC).date())}
+    use(Script(*[calls(("query_event_volume", week), ("propose_segment", PROPOSED)), calls(("display_event_chart", {"title": "Volume", "measure": "events"})), says("Here it is.")] * 2))  # fmt: skip
+    asked = [
+        ["preview_segment", {"definition": ORDERED}],
+        ["list_segments", {}],
+        ["query_event_volume", week],
+        ["propose_segment", PROPOSED],
+        ["ask_copilot", {"question": "Who ordered?"}],
+    ]
+
+    told = await run_host("apps.mjs", chromium, server.url, server.key, asked, os.environ.get("SCREENSHOTS", ""))
+
+    assert told["complaints"] == []
+    card, table, chart, draft, answer = told["views"]
+    assert not any(view["wide"] for view in told["views"])
+    assert ("Matching users" in card["text"], "50 % of 2" in card["text"]) == (True, True)
+    assert "Buyers & <b>friends</b>" in table["text"]
+    assert chart["bars"] == 7
+    for shown in ("1 of 2 users (50.0 %)", "“Buyers” ordered at least once.", "on Mars", "Definition"):
+        assert shown in draft["text"]
+    assert draft["saved"].startswith("Saved: “All”, segment ")
+    assert draft["context"] == [draft["saved"]]
+    assert ("Here it is." in answer["text"], answer["bars"]) == (True, 7)

@@ -70,7 +70,7 @@ function draft({ name, description, words, tier, tier_reason: reason, preview, a
     h("p", { class: "count" }, number(preview.count), " ", h("small", {}, `of ${number(preview.universe)} users (${percent(preview.count, preview.universe)})`)),
     h("p", {}, words),
     h("p", { class: "quiet small", title: reason }, `${tier.replace("_", " ")} segment`),
-    list("Assumed", assumptions), list("Not in the data", unmapped, "bad"), list("Mind", warnings?.map(({ detail }) => detail), "note"),
+    list("Assumed", assumptions), list("Not in the data", unmapped, "bad"), list("Note", warnings?.map(({ detail }) => detail), "note"),
     h("details", {}, h("summary", {}, "Definition"), h("pre", { tabindex: "0" }, JSON.stringify(definition, null, 2))));
 }
 
