@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import subprocess
 import sys
@@ -481,3 +482,41 @@ async def test_prompts_name_segments_as_they_are_typed(server, wire):
     assert names == ["draft_segment", "explain_segment"]
     assert "Stored" in found.completion.values
     assert "“Stored”" in told.messages[0].content.text
+
+
+# The guide
+
+
+GUIDE = (Path(__file__).parents[2] / "docs/guides/mcp.md").read_text()
+
+
+def block(language: str) -> str:
+    (found,) = re.findall(rf"^```{language}\n(.*?)^```", GUIDE, re.MULTILINE | re.DOTALL)
+    return found
+
+
+async def test_the_guide_names_every_tool_and_view():
+    tools = {name for row in re.findall(r"^\| .* \|$", GUIDE, re.MULTILINE) for name in re.findall(r"`(\w+_\w+)`", row)}
+    views = {page.document["name"] for page in registry().pages}
+
+    assert {offer.name for offer in registry().offers} <= tools
+    assert all(f"`{view}`" in GUIDE for view in views)
+
+
+async def test_the_key_and_the_agent_of_the_guide_work_as_they_are_printed(server):
+    environment = {**os.environ, "URL": server.url, "API_KEY": server.key}
+
+    async def run(*command: str, **more: str) -> str:
+        process = await asyncio.create_subprocess_exec(
+            *command, env={**environment, **more}, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        )
+        out, err = await asyncio.wait_for(process.communicate(), 60)
+        assert process.returncode == 0, err.decode()
+        return out.decode()
+
+    key = json.loads(await run("bash", "-euc", block("sh")))["key"]
+    told = await run(sys.executable, "-c", block("python"), API_KEY=key)
+
+    assert key.startswith("mk_")
+    assert told.splitlines() == [*(offer.name for offer in registry().offers), "Users who placed an order. 1"]
+    assert json.loads(block("json"))["mcpServers"]["segment-copilot"]["url"].endswith("/mcp")
