@@ -74,7 +74,13 @@ def _install(sources: Path, folder: Path) -> None:
         if ran.returncode:
             missing(f"npm cannot install the clients: {ran.stderr[-2000:]}")
         done.write_bytes(locked)
-    for script in (*sources.glob("*.mjs"), *sources.glob("*.html"), *sources.glob("*.ts"), *sources.glob("ts*.json"), *sources.glob("*.yaml")):
+    for script in (
+        *sources.glob("*.mjs"),
+        *sources.glob("*.html"),
+        *sources.glob("*.ts"),
+        *sources.glob("ts*.json"),
+        *sources.glob("*.yaml"),
+    ):
         # imports are looked up from where a script lies
         copy = folder / script.name
         if not (copy.exists() and copy.read_bytes() == script.read_bytes()):
