@@ -135,7 +135,7 @@ PROPOSED = {**DRAFT, "definition": ORDERED, "assumptions": ["“Buyers” ordere
 
 
 async def test_the_views_are_drawn_inside_of_a_host(server, use, events, run_host: RunNode, chromium):
-    """Two frames deep, under the policy of MCP Apps, light and dark, wide and narrow; the button saves."""
+    """Two frames deep, under the policy of MCP Apps, on a narrow page; the button saves."""
     week = {"from": str(datetime.now(UTC).date() - timedelta(days=7)), "to": str(datetime.now(UTC).date())}
     use(Script(*[calls(("query_event_volume", week), ("propose_segment", PROPOSED)), calls(("display_event_chart", {"title": "Volume", "measure": "events"})), says("Here it is.")] * 2))  # fmt: skip
     asked = [

@@ -36,12 +36,12 @@ try {
   page.on("pageerror", (error) => told.complaints.push(String(error)));
   await page.goto(address(host));
   for (const [name, given] of JSON.parse(calls)) {
-    for (const [theme, width] of [["light", 720], ["dark", 360]]) {
+    for (const [theme, width] of folder ? [["light", 720], ["dark", 360]] : [["light", 360]]) {
       await page.setViewportSize({ width, height: 900 });
       await page.evaluate(([name, given, theme]) => window.open_(name, given, theme), [name, given, theme]);
       const view = page.frames().at(-1);
       await view.locator("main > *").first().waitFor();
-      if (folder) await page.waitForTimeout(150).then(() => page.screenshot({ path: `${folder}/${name}-${theme}.png`, fullPage: true }));
+      if (folder) await page.screenshot({ path: `${folder}/${name}-${theme}.png`, fullPage: true });
       if (theme === "light") told.views.push({ name, text: await view.locator("main").innerText(), bars: await view.locator("rect").count(), wide: await view.evaluate(() => document.documentElement.scrollWidth > innerWidth) });
     }
     const save = page.frames().at(-1).getByRole("button", { name: /^Create/ });
