@@ -21,6 +21,7 @@ from segment_copilot.access.keys import NewKey
 from segment_copilot.api.mcp.door import Door
 from segment_copilot.api.mcp.offered import registry
 from segment_copilot.api.mcp.offers import TOLD
+from segment_copilot.api.mcp.registry import Offer, Registry
 from segment_copilot.copilot.tools import TOOLS
 from segment_copilot.errors import NotFound
 from segment_copilot.events import Event, observe_names, write_block
@@ -246,6 +247,22 @@ async def test_another_tenants_segment_answers_as_one_that_never_existed(server,
         taken = refusal(await client.call_tool("update_segment", {"segment_id": segment_id, "definition": ORDERED}))
 
     assert (foreign["code"], taken["code"]) == ("unknown_segment", "segment_not_found")
+
+
+async def test_a_tool_whose_store_says_nothing_is_ended(server, monkeypatch, client):
+    async def never(*_: Any) -> Any:
+        await asyncio.Event().wait()
+
+    async def secret() -> bytes:
+        return b"x" * 32
+
+    offer = Offer({"name": "wait", "inputSchema": {"type": "object"}}, never, seconds=0.01)
+    waiting = Registry(name="x", title="x", instructions="", offers=(offer,))
+    monkeypatch.setattr(server.app.state, "mcp_door", Door(lambda: waiting, secret, allows_origin=lambda _: False))
+
+    answer = await post(client, message("tools/call", {"name": "wait"}), **{"Mcp-Name": "  wait  "})
+
+    assert json.loads(answer.json()["result"]["content"][0]["text"])["error"]["code"] == "unavailable"
 
 
 # Who may

@@ -146,7 +146,7 @@ def asking_offer() -> Offer:
         },
         **view_of("answer"),
     }
-    return Offer(document, call, scope="copilot:ask")
+    return Offer(document, call, scope="copilot:ask", seconds=None)  # a run has a deadline of its own
 
 
 def _read_state(state: str) -> _Waiting:

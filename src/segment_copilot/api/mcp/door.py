@@ -92,9 +92,11 @@ async def mcp(
             told = True
             return {"type": "http.request", "body": body, "more_body": False}
 
+        # White space around a value is not part of it; the parser leaves what stands behind.
+        headers = [(name, value.strip(b" \t")) for name, value in scope["headers"]]
         manager = wire.manager_of(server)
         async with manager.run():
-            await manager.handle_request({**scope, wire.SCOPE_KEY: going}, again, send)
+            await manager.handle_request({**scope, "headers": headers, wire.SCOPE_KEY: going}, again, send)
 
     return answer
 

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from segment_copilot.access.keys import Caller
+from segment_copilot.api.http.routes import COUNTING_SECONDS
 from segment_copilot.copilot.runs.run import Copilot
 
 Document = Mapping[str, Any]
@@ -38,11 +39,12 @@ class Asking(Struct, frozen=True):
 
 
 class Offer(Struct, frozen=True):
-    """Is a tool as hosts list it, and what a call of it does. A caller needs its *scope*."""
+    """Is a tool as hosts list it, and what a call of it does, in at most so many *seconds*. A caller needs its *scope*."""
 
     document: Document
     call: Callable[[Asking, Document], Awaitable[Document]]
     scope: str | None = None
+    seconds: float | None = COUNTING_SECONDS
 
     @property
     def name(self) -> str:
