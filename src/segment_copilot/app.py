@@ -19,6 +19,7 @@ from segment_copilot.activations.deliveries import Deliveries
 from segment_copilot.activations.syncing import Syncing
 from segment_copilot.api.activations import ActivationController, ConnectorController
 from segment_copilot.api.analytics import AnalyticsController
+from segment_copilot.api.audit import AuditController
 from segment_copilot.api.capabilities import CapabilitiesController
 from segment_copilot.api.catalog import CatalogController
 from segment_copilot.api.changes import ChangeController
@@ -32,7 +33,8 @@ from segment_copilot.api.explorer import ExplorerController
 from segment_copilot.api.exports import ExportController, ExportedController, SnapshotExportController
 from segment_copilot.api.feedback import FeedbackController
 from segment_copilot.api.http import console, docs, health, manual, metrics, site
-from segment_copilot.api.http.auth import authenticate, provide_caller, provide_tenant
+from segment_copilot.api.http.audited import audited, counted
+from segment_copilot.api.http.auth import authenticate, authorize, provide_caller, provide_tenant
 from segment_copilot.api.http.compression import compressed
 from segment_copilot.api.http.deadlines import answered_in_time
 from segment_copilot.api.http.edge import Edge
@@ -122,6 +124,7 @@ ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
     IdentityController,
     ErasureController,
     KeyController,
+    AuditController,
 )
 
 
@@ -149,6 +152,8 @@ USE_CASES: Final = (
     "browsing",
     "sessions",
     "keys",
+    "audit",
+    "key_uses",
     "feedback",
     "identity",
     "erasures",
@@ -170,7 +175,7 @@ def create_app(settings: Settings) -> Litestar:
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncGenerator[None]:
-        async with open_resources(settings) as resources, open_model(settings) as model:
+        async with open_resources(settings) as resources, resources.key_uses.kept(), open_model(settings) as model:
             app.state.resources = resources
             app.state.copilot = build_copilot(resources, model)
             app.state.mcp_door = build_mcp_door(resources, browsers)
@@ -186,7 +191,17 @@ def create_app(settings: Settings) -> Litestar:
     app = Litestar(
         route_handlers=ROUTES,
         lifespan=[lifespan],
-        middleware=[answered_in_time, compressed, authenticate, limited, idempotent, check_parameters],
+        middleware=[
+            answered_in_time,
+            compressed,
+            authenticate,
+            counted,
+            limited,
+            audited,
+            authorize,
+            idempotent,
+            check_parameters,
+        ],
         dependencies=dependencies(),
         request_class=ApiRequest,
         request_max_body_size=MAX_BODY_BYTES,
