@@ -260,7 +260,7 @@ async def test_a_tool_whose_store_says_nothing_is_ended(server, monkeypatch, cli
     waiting = Registry(name="x", title="x", instructions="", offers=(offer,))
     monkeypatch.setattr(server.app.state, "mcp_door", Door(lambda: waiting, secret, allows_origin=lambda _: False))
 
-    answer = await post(client, message("tools/call", {"name": "wait"}), **{"Mcp-Name": "  wait  "})
+    answer = await post(client, message("tools/call", {"name": "wait"}))
 
     assert json.loads(answer.json()["result"]["content"][0]["text"])["error"]["code"] == "unavailable"
 
