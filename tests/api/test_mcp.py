@@ -26,7 +26,7 @@ from segment_copilot.copilot.tools import TOOLS
 from segment_copilot.errors import NotFound
 from segment_copilot.events import Event, observe_names, write_block
 from tests.support.copilot_runs import Script, calls, says
-from tests.support.mcp_hosts import WIRES, headers, host, message, refusal
+from tests.support.mcp_hosts import MODERN, WIRES, headers, host, message, refusal
 
 pytestmark = pytest.mark.shared
 
@@ -358,6 +358,45 @@ async def test_lists_say_how_long_they_hold(client):
     assert (found["resultType"], found["ttlMs"], found["cacheScope"]) == ("complete", 300_000, "private")
 
 
+OLDER: dict[str, Any] = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}
+ODD: list[Any] = [
+    b"",
+    b"nonsense",
+    b"\xff\xfe",
+    b'"\\ud800"',
+    b"[" * 5000,
+    b"[]",
+    b"null",
+    b'{"jsonrpc": "2.0", "id": ' + b"9" * 5000 + b', "method": "tools/list"}',
+    {**OLDER, "method": "nope"},
+    {**OLDER, "id": {}},
+    {**OLDER, "params": []},
+    {**OLDER, "params": {"_meta": 1}},
+    {**OLDER, "params": {"cursor": "x"}},
+    {**OLDER, "method": "notifications/nope"},
+    {**OLDER, "method": "tools/call", "params": {"name": 5}},
+    {**OLDER, "method": "tools/call", "params": {"name": "list_segments", "arguments": {"limit": 1e400}}},
+    {**OLDER, "method": "tools/call", "params": {"name": "search_segments", "arguments": {"query": "a\x00b"}}},
+    {**OLDER, "method": "tools/call", "params": {"name": "list_segments", "requestState": "x"}},
+    {**OLDER, "method": "resources/read", "params": {"uri": "file:///etc/passwd"}},
+    {**OLDER, "method": "completion/complete", "params": {"ref": {"type": "ref/prompt", "name": "nope"}, "argument": {"name": "", "value": ""}}},
+    {**OLDER, "method": "prompts/get", "params": {"name": "explain_segment", "arguments": {"segment": 1}}},
+    {**OLDER, "method": "server/discover"},
+    {**OLDER, "method": "initialize", "params": {"protocolVersion": "1066-10-14"}},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("version", ["2025-11-25", MODERN, "nonsense", None])
+async def test_odd_messages_are_refused_and_never_a_failure_of_ours(client, version):
+    for body in ODD:
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        sent = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
+        sent |= {"MCP-Protocol-Version": version} if version else {}
+        answer = await client.post("/mcp", content=content, headers=sent)
+        assert answer.status_code < 500, (body, answer.text)
+        assert "internal" not in answer.text.lower(), (body, answer.text)
+
+
 async def test_a_body_is_json_and_not_too_large(client):
     other = await client.post("/mcp", content=b"{}", headers={"Content-Type": "text/plain"})
     large = await client.post("/mcp", json={"x": "y" * 3_000_000})
@@ -486,16 +525,19 @@ async def test_the_state_is_good_for_this_caller_and_this_call_alone(server, use
     assert (await post(client, again)).json()["result"]["structuredContent"]["text"] == "Done."
 
 
-async def test_a_host_that_leaves_ends_the_run(server, use):
+@pytest.mark.parametrize("wire", WIRES)
+async def test_a_host_that_leaves_ends_the_run(server, use, wire):
     script = Script([asyncio.Event()])
     use(script)
-    body = message("tools/call", ASKING)
+    body = message("tools/call", ASKING) if wire == MODERN else {**OLDER, "method": "tools/call", "params": ASKING}
+    version = {} if wire == MODERN else {"MCP-Protocol-Version": "2025-11-25"}
 
-    with pytest.raises(httpx2.ReadTimeout):
-        async with httpx2.AsyncClient(
-            base_url=server.url, headers={"Authorization": f"ApiKey {server.key}"}, timeout=0.5
-        ) as client:
-            await post(client, body)
+    async with server.client() as client, asyncio.TaskGroup() as group:
+        asked = group.create_task(post(client, body, **version))
+        async with asyncio.timeout(10):
+            while not script.requests:  # noqa: ASYNC110  # nothing to be woken by
+                await asyncio.sleep(0.01)
+        asked.cancel()
 
     async with asyncio.timeout(10):
         while not script.closed:  # noqa: ASYNC110  # nothing to be woken by
