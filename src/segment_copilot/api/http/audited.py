@@ -46,7 +46,7 @@ def counted(app: ASGIApp) -> ASGIApp:
         uses: KeyUses = scope["litestar_app"].state.resources.key_uses
 
         async def note(status: int, _headers: Headers) -> None:
-            uses.note(caller, address_of(scope), refused=status in _REFUSALS, now=datetime.now(UTC))
+            uses.note(caller, _address(scope), refused=status in _REFUSALS, now=datetime.now(UTC))
 
         await _pass_on(app, scope, receive, send, note)
 
@@ -66,7 +66,7 @@ def audited(app: ASGIApp) -> ASGIApp:
         entry_id = await audit.begin(caller, _deed(http))
 
         async def end(status: int, headers: Headers) -> None:
-            await end_entry(audit, caller, entry_id, status=status, headers=headers)
+            await _end(audit, caller, entry_id, status=status, headers=headers)
 
         await _pass_on(app, scope, receive, send, end)
 
@@ -109,17 +109,16 @@ def _deed(scope: HTTPScope) -> Deed:
         method=scope["method"],
         path=f"{path.rstrip('/')}/",
         request_id=cast("str", scope["state"]["request_id"]),
-        address=address_of(scope),
+        address=_address(scope),
     )
 
 
-def address_of(scope: Scope) -> str:
-    """Return where a request came from."""
+def _address(scope: Scope) -> str:
     client = cast("Any", scope).get("client")
     return client[0] if client else ""
 
 
-async def end_entry(audit: Audit, caller: Caller, entry_id: int, *, status: int, headers: Headers) -> None:
+async def _end(audit: Audit, caller: Caller, entry_id: int, *, status: int, headers: Headers) -> None:
     """Add the answer. What was done is done: that it cannot be written down takes nothing back."""
     sent = {name.lower(): value.decode("latin-1") for name, value in headers}
     made = sent.get(b"location", "")

@@ -15,7 +15,6 @@ from litestar.di import NamedDependency
 from litestar.types import ASGIApp, ControllerRouterHandler, Receive, Scope, Send
 
 from segment_copilot.access.keys import Caller
-from segment_copilot.api.http.audited import address_of
 from segment_copilot.api.http.requests import ApiRequest
 from segment_copilot.api.http.routes import Route
 from segment_copilot.api.mcp.registry import Registry
@@ -81,14 +80,7 @@ async def mcp(
     server = await mcp_door.server()
     body = await cast("ApiRequest", request).body()
     wire = import_module("segment_copilot.api.mcp.wire")
-    going = wire.Going(
-        caller,
-        copilot,
-        draining,
-        audit=request.app.state.resources.audit,
-        request_id=request.scope["state"]["request_id"],
-        address=address_of(request.scope),
-    )
+    going = wire.Going(caller, copilot, draining)
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         told = False

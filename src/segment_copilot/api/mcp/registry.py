@@ -39,16 +39,12 @@ class Asking(Struct, frozen=True):
 
 
 class Offer(Struct, frozen=True):
-    """Is a tool as hosts list it, and what a call of it does, in at most so many *seconds*. A caller needs its *scope*.
-
-    *made* is the address of what it writes, by the result's `id`; None where it writes nothing.
-    """
+    """Is a tool as hosts list it, and what a call of it does, in at most so many *seconds*. A caller needs its *scope*."""
 
     document: Document
     call: Callable[[Asking, Document], Awaitable[Document]]
     scope: str | None = None
     seconds: float | None = COUNTING_SECONDS
-    made: str | None = None
 
     @property
     def name(self) -> str:

@@ -20,11 +20,8 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from msgspec import Struct
 from pydantic import BaseModel
 
-from segment_copilot.access.audit import Audit, Deed
 from segment_copilot.access.keys import Caller
 from segment_copilot.access.scopes import missing
-from segment_copilot.api.http.audited import end_entry
-from segment_copilot.api.http.problems import status_of
 from segment_copilot.api.http.routes import SECONDS
 from segment_copilot.api.mcp.registry import Asking, Document, Offer, Registry
 from segment_copilot.copilot.runs.run import Copilot
@@ -92,9 +89,6 @@ class Going(Struct, frozen=True):
     caller: Caller
     copilot: Copilot
     draining: asyncio.Event
-    audit: Audit
-    request_id: str
-    address: str
 
 
 SCOPE_KEY: Final = "segment_copilot.mcp"
@@ -126,12 +120,7 @@ class _Serving:
         if offer is None:
             raise self._unknown_tool(params.name)
         try:
-            asking = _asking(context, params)
-            given = params.arguments or {}
-            writing = offer.made is not None
-            result = await (
-                self._write(offer, asking, given, _going(context)) if writing else self._call(offer, asking, given)
-            )
+            result = await self._call(offer, _asking(context, params), params.arguments or {})
         except SegmentCopilotError as error:
             return _complete(_refused(error.code, error.detail, error.findings, error.context))
         except MCPError:
@@ -140,21 +129,6 @@ class _Serving:
             log.exception("mcp.tool_failed", tool=params.name)
             return _complete(_refused("internal", "The call failed for a reason of our own; it is logged."))
         return _checked(context, result)
-
-    async def _write(self, offer: Offer, asking: Asking, arguments: Document, going: Going) -> Document:
-        """Call a tool that changes something once that is written down, refused or not; add what came of it."""
-        audit, caller = going.audit, going.caller
-        entry_id = await audit.begin(caller, Deed(offer.name, "POST", "/mcp/", going.request_id, going.address))
-        status, made = 500, ""
-        try:
-            result = await self._call(offer, asking, arguments)
-            status, made = 200, str(offer.made).format(id=result["structuredContent"]["id"])
-        except SegmentCopilotError as error:
-            status = status_of(type(error))
-            raise
-        finally:
-            await end_entry(audit, caller, entry_id, status=status, headers=[(b"location", made.encode())])
-        return result
 
     async def _call(self, offer: Offer, asking: Asking, arguments: Document) -> Document:
         if offer.scope is not None and not asking.caller.may(offer.scope):
