@@ -40,6 +40,7 @@ BLOCK = 50_000
 LEAVES = 500
 LOOPS = 8
 SEGMENTS = 200
+IN_THE_STORE = list[float]()
 TYPES = ("order_placed", "page_viewed", "cart_updated")
 
 
@@ -134,6 +135,7 @@ async def latencies(client: httpx2.AsyncClient, previews: int, *, until: asyncio
         answer = await client.post("/api/segments/preview/", json=asked(len(taken)))
         taken.append((time.perf_counter() - started) * 1000)
         assert answer.is_success, answer.text
+        IN_THE_STORE.append(answer.json()["duration_ms"])
     return taken
 
 
