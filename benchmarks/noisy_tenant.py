@@ -197,6 +197,8 @@ def row(name: str, taken: list[float], alone: list[float]) -> None:
     """Print one row."""
     p50, p95, p99 = (statistics.quantiles(taken, n=100, method="inclusive")[at - 1] for at in (50, 95, 99))
     base = statistics.quantiles(alone, n=100, method="inclusive")[98]
+    store = statistics.quantiles(IN_THE_STORE[-len(taken) :], n=100, method="inclusive")
+    name += f" (of it in ClickHouse: {store[49]:.0f}, {store[94]:.0f}, {store[98]:.0f})"
     print(
         f"| {name} | {len(taken)} | {p50:.0f} | {p95:.0f} | {p99:.0f} | {max(taken):.0f} | {p99 / base:.1f} |",
         flush=True,

@@ -209,6 +209,11 @@ async def test_a_draft_is_changed_and_saved_in_calls_that_know_nothing_of_each_o
     stored = (await client.get(f"/api/segments/{saved['id']}/")).json()
     assert stored["definition"]["conditions"] == ORDERED["conditions"]
     assert (stored["segment_type"], stored["version"], other["version"]) == ("ai", 2, 2)
+    log = (await client.get("/api/audit/", params={"limit": 2, "fields": "operation,path,status,made"})).json()[
+        "results"
+    ]
+    said = {"path": "/mcp/", "status": 200, "made": f"/api/segments/{saved['id']}/"}
+    assert log == [{"operation": "update_segment", **said}, {"operation": "create_segment", **said}]
 
 
 # What goes wrong is told so that a model can do better

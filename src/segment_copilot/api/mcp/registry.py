@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from segment_copilot.access.keys import Caller
+from segment_copilot.api.http.audited import Deeds
 from segment_copilot.copilot.runs.run import Copilot
 
 Document = Mapping[str, Any]
@@ -25,6 +26,7 @@ class Asking(Struct, frozen=True):
     caller: Caller
     copilot: Copilot
     draining: asyncio.Event
+    deeds: Deeds
     capabilities: Document = {}
     can_answer: bool = False  # whether a result may ask for input, and the call be made again with it
     answers: Document = {}

@@ -89,7 +89,12 @@ def _offer(save: Callable[..., Awaitable[Saved]], errors: str, *, replaces: bool
     async def call(asking: Asking, arguments: Document) -> Document:
         given = decode_arguments(arguments, kind)
         try:
-            saved = await save(asking, **given)
+            saved = await asking.deeds.do(
+                told.name,
+                "/mcp/",
+                lambda: save(asking, **given),
+                made=lambda saved: f"/api/segments/{saved.id}/",
+            )
         except InvalidDefinition as error:
             raise error.relocate(lambda pointer: f"/definition{pointer}") from error
         return answered(msgspec.to_builtins(saved))

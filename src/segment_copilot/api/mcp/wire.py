@@ -22,6 +22,7 @@ from pydantic import BaseModel
 
 from segment_copilot.access.keys import Caller
 from segment_copilot.access.scopes import missing
+from segment_copilot.api.http.audited import Deeds
 from segment_copilot.api.mcp.registry import Asking, Document, Offer, Registry
 from segment_copilot.copilot.runs.run import Copilot
 from segment_copilot.errors import Finding, SegmentCopilotError
@@ -86,6 +87,7 @@ class Going(Struct, frozen=True):
     caller: Caller
     copilot: Copilot
     draining: asyncio.Event
+    deeds: Deeds
 
 
 SCOPE_KEY: Final = "segment_copilot.mcp"
@@ -202,6 +204,7 @@ def _asking(context: _Context, params: types.RequestParams) -> Asking:
         caller=going.caller,
         copilot=going.copilot,
         draining=going.draining,
+        deeds=going.deeds,
         capabilities=_offered(context),
         can_answer=context.protocol_version in MODERN_PROTOCOL_VERSIONS,
         answers={key: _plain(value) for key, value in answers.items()},
