@@ -210,6 +210,25 @@ async def test_a_draft_is_changed_and_saved_in_calls_that_know_nothing_of_each_o
     stored = (await client.get(f"/api/segments/{saved['id']}/")).json()
     assert stored["definition"]["conditions"] == ORDERED["conditions"]
     assert (stored["segment_type"], stored["version"], other["version"]) == ("ai", 2, 2)
+    log = (await client.get("/api/audit/", params={"limit": 2, "fields": "operation,path,status,made"})).json()[
+        "results"
+    ]
+    said = {"path": "/mcp/", "status": 200, "made": f"/api/segments/{saved['id']}/"}
+    assert log == [{"operation": "update_segment", **said}, {"operation": "create_segment", **said}]
+
+
+async def test_who_may_not_save_over_mcp_is_in_the_audit_log_too(server, client):
+    reader = await key_of(server, kind="mcp", scopes=["mcp:read"])
+    async with host(server.url, server.key) as agent:
+        refusal(await agent.call_tool("update_segment", {"segment_id": 10**9, "definition": ORDERED}))
+        await agent.call_tool("propose_segment", DRAFT)
+    async with host(server.url, reader) as agent:
+        refusal(await agent.call_tool("create_segment", DRAFT))
+
+    entries = (await client.get("/api/audit/", params={"order": "-id", "limit": 2})).json()["results"]
+    told = [(one["operation"], one["path"], one["status"], one["made"]) for one in entries]
+    assert told == [("create_segment", "/mcp/", 403, None), ("update_segment", "/mcp/", 404, None)]
+    assert entries[0]["key_id"] != entries[1]["key_id"]
 
 
 # What goes wrong is told so that a model can do better

@@ -109,7 +109,7 @@ def _offer(save: Callable[..., Awaitable[Saved]], errors: str, *, replaces: bool
         },
         "_meta": {"ui": {"visibility": ["model", "app"]}},
     }
-    return Offer(document, call, scope=_SCOPE, seconds=SECONDS)
+    return Offer(document, call, scope=_SCOPE, seconds=SECONDS, made="/api/segments/{id}/")
 
 
 def _told(saved: SavedSegment) -> Saved:

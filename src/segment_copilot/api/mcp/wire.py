@@ -22,6 +22,7 @@ from pydantic import BaseModel
 
 from segment_copilot.access.keys import Caller
 from segment_copilot.access.scopes import missing
+from segment_copilot.api.http.audited import Deeds
 from segment_copilot.api.http.routes import SECONDS
 from segment_copilot.api.mcp.registry import Asking, Document, Offer, Registry
 from segment_copilot.copilot.runs.run import Copilot
@@ -89,6 +90,7 @@ class Going(Struct, frozen=True):
     caller: Caller
     copilot: Copilot
     draining: asyncio.Event
+    deeds: Deeds
 
 
 SCOPE_KEY: Final = "segment_copilot.mcp"
@@ -131,6 +133,17 @@ class _Serving:
         return _checked(context, result)
 
     async def _call(self, offer: Offer, asking: Asking, arguments: Document) -> Document:
+        """Call a tool; one that writes once that is written down, refused or not."""
+        if (made := offer.made) is None:
+            return await self._run(offer, asking, arguments)
+        return await asking.deeds.do(
+            offer.name,
+            "/mcp/",
+            lambda: self._run(offer, asking, arguments),
+            made=lambda result: made.format(id=result["structuredContent"]["id"]),
+        )
+
+    async def _run(self, offer: Offer, asking: Asking, arguments: Document) -> Document:
         if offer.scope is not None and not asking.caller.may(offer.scope):
             raise missing(offer.scope)
         return await _in_time(offer.call(asking, arguments), offer.seconds)
@@ -219,6 +232,7 @@ def _asking(context: _Context, params: types.RequestParams) -> Asking:
         caller=going.caller,
         copilot=going.copilot,
         draining=going.draining,
+        deeds=going.deeds,
         capabilities=_offered(context),
         can_answer=context.protocol_version in MODERN_PROTOCOL_VERSIONS,
         answers={key: _plain(value) for key, value in answers.items()},
