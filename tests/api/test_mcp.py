@@ -466,6 +466,31 @@ async def test_what_the_copilot_asks_back_the_host_asks_the_person(server, use):
     assert len(script.requests[2].messages) > len(script.requests[1].messages)
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ({"answer": "*"}, "*"),
+        ({"other": "last week"}, "last week"),
+        ({"answer": "*", "other": "last week"}, "last week"),
+    ],
+)
+async def test_an_option_is_chosen_or_another_answer_written(server, use, content, said):
+    script = Script(calls(("ask_user", {**QUESTION, "allow_free_text": True}), text="Which visits?"), says("Done."))
+    use(script)
+    forms: list[Any] = []
+
+    async def answer(_: Any, asked: Any) -> mcp_types.ElicitResult:
+        forms.append(asked.requested_schema)
+        return mcp_types.ElicitResult(action="accept", content=content if len(forms) > 1 else {"other": " "})
+
+    async with host(server.url, server.key, elicitation_callback=answer) as client:
+        await client.call_tool("ask_copilot", {"question": "Who visited?"})
+
+    assert list(forms[0]["properties"]) == ["answer", "other"]
+    assert forms[0] == forms[1]  # what was no answer is asked again
+    assert f'"{said}"' in str(script.requests[1].messages[-1])
+
+
 @pytest.mark.parametrize("action", ["decline", "cancel"])
 async def test_a_person_may_rather_not_say(server, use, action):
     script = asked_back(says("Then I assume any page."))
