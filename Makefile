@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Modules stay whole, and keep the order that tests/conftest.py puts them into: what is slow first.
 AT_ONCE := -n 2 --dist loadscope --no-loadscope-reorder
 
-.PHONY: help demo fmt check quick test search clients deploy image contract segops mutants chaos kills bench docs evals examples openapi
+.PHONY: help demo fmt check quick test search clients deploy sbom audit image contract segops mutants chaos kills bench docs evals examples openapi
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -43,6 +43,14 @@ clients: $(UV) ## Tools of others on the OpenAPI document: linters, generated cl
 
 deploy: $(UV) ## Files that start the service elsewhere: the chart rendered, everything judged by schemas and linters
 	$(UV) run --frozen --group deploy pytest tests/deploy -n 0
+
+sbom: $(UV) ## Write sbom.json: what an installation consists of, by the lock file (CycloneDX)
+	@$(UV) export --frozen --no-dev --all-extras --quiet --preview-features sbom-export --format cyclonedx1.5 --output-file sbom.json
+	@echo "Written: sbom.json"
+
+audit: $(UV) ## Ask OSV for advisories of everything in the lock file (AUDIT=required: not being answered is a failure too)
+	@$(UV) audit --frozen --preview-features audit-command || { \
+		[ $$? = 2 ] && [ "$(AUDIT)" != required ] && echo "audit: NOT RUN, the advisory service does not answer"; }
 
 image: $(UV) ## Run the Dockerfile's steps by hand, and what they make in a read-only root of its own (as root, Linux)
 	$(RUN) python -m tests.deploy.image $(UV)

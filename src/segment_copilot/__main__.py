@@ -59,7 +59,9 @@ def _describe(field: msgspec.structs.FieldInfo) -> str:
 def _settings_text(*names: str) -> str:
     """Return the help on the settings of these names, of all when none is given; a default stands in brackets."""
     fields = [field for field in msgspec.structs.fields(Settings) if not names or field.name in names]
-    return "Settings, from the environment, with their defaults:\n\n" + "\n\n".join(map(_describe, fields))
+    return "Settings, from the environment, with their defaults (X_FILE names a file that holds X):\n\n" + "\n\n".join(
+        map(_describe, fields)
+    )
 
 
 def _presets_text() -> str:

@@ -73,6 +73,7 @@ from segment_copilot.events.identity_links import IdentityLinks
 from segment_copilot.events.inference import Inference
 from segment_copilot.events.ingestion import Ingestion
 from segment_copilot.events.recent import RecentEvents
+from segment_copilot.events.retention import Retention
 from segment_copilot.events.schemas import Schemas
 from segment_copilot.events.values import Values
 from segment_copilot.events.violations import Violations
@@ -109,6 +110,7 @@ class Resources(Struct, frozen=True):
     recent_events: RecentEvents
     identity_links: IdentityLinks
     history: History
+    retention: Retention
     schemas: Schemas
     violations: Violations
     inference: Inference
@@ -241,6 +243,7 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse, readi
         recent_events=RecentEvents(postgres),
         identity_links=identity_links,
         history=History(postgres, clickhouse),
+        retention=Retention(postgres, clickhouse),
         schemas=Schemas(postgres, declarations),
         violations=Violations(postgres),
         inference=Inference(reading, discovery),

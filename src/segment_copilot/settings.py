@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -177,6 +178,9 @@ class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
     ] = 15.0
 
 
+FILE: Final = "_FILE"
+"""What the name of a variable ends with that names the file of a setting."""
+
 _UNITS: Final = {"seconds": "s", "hours": "h", "days": "d"}
 _SECONDS: Final = {"ms": 0.001, "s": 1, "m": 60, "min": 60, "h": 3_600, "d": 86_400}
 _LENGTH: Final = re.compile(r"(\d+(?:\.\d+)?) ?(ms|s|m|min|h|d)")
@@ -205,14 +209,22 @@ def _decimal(number: float) -> str:
 
 
 def read_settings(environ: Mapping[str, str]) -> Settings:
-    """Read the settings from *environ*; one error names every variable that is wrong."""
+    """Read the settings from *environ*; one error names every variable that is wrong.
+
+    Instead of *X*, *X_FILE* may name a file that holds its value: a secret then stands in no environment, which others can see.
+    """
     raw: dict[str, object] = {}
     problems: list[str] = []
     for item in msgspec.structs.fields(Settings):
-        if not (text := environ.get(item.encode_name, "")):
+        try:
+            text = _text(environ, item.encode_name)
+        except ValueError as error:
+            problems.append(str(error))
+            continue
+        if not text:
             continue
         value = (
-            [part.strip() for part in text.split(",") if part.strip()]
+            [part.strip() for part in re.split(r"[,\n]", text) if part.strip()]
             if isinstance(item.default, tuple)
             else _plain_number(item.name, text)
         )
@@ -223,6 +235,22 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     if problems:
         raise InvalidInput(f"Settings are wrong. {' '.join(problems)}", code="invalid_settings")
     return msgspec.convert(raw, Settings)
+
+
+def _text(environ: Mapping[str, str], name: str) -> str:
+    """Return what is set, by itself or in a file; a ValueError says what is wrong with the file."""
+    text, file = environ.get(name, ""), environ.get(f"{name}{FILE}", "")
+    if not file:
+        return text
+    if text:
+        raise ValueError(f"{name} and {name}{FILE} are both set: keep one of them.")
+    try:
+        return Path(file).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        reason = error.strerror
+    except UnicodeDecodeError:
+        reason = "It is no text in UTF-8"
+    raise ValueError(f"{name}{FILE} names {file}, which cannot be read: {reason}.")
 
 
 def _number(text: object) -> object:
