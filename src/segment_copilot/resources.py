@@ -193,7 +193,9 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse, readi
     identity = Identity(identity_links)
     sessions = Sessions(secrets, identity.alias)
     analytics, values = Analytics(reading), Values(reading)
-    previews = Previews(reading, discovery, values, references, identity_links)
+    previews = Previews(
+        reading, discovery, values, references, identity_links, of_one=settings.clickhouse_tenant_queries
+    )
     history = timedelta(days=settings.history_days)
     members = Members(postgres, reading, identity_links, kept=history)
     schedule = Defaults(settings.refresh_default, timedelta(hours=settings.refresh_hours))

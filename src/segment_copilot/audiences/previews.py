@@ -23,7 +23,10 @@ from segment_copilot.language.catalog import Catalog
 from segment_copilot.language.describe import describe, describe_condition
 from segment_copilot.language.lint import lint
 from segment_copilot.stores.clickhouse import ClickHouse, Purpose
+from segment_copilot.stores.turns import FairTurns
 
+_AT_ONCE: Final = 1_000  # previews of a process
+_QUEUE_SECONDS: Final = 5.0  # for a tenant's turn
 MAX_SAMPLE: Final = 1_000
 _CATALOG_WARNINGS: Final = frozenset(
     {"unknown_name", "never_received", "named_elsewhere", "value_type_unseen", "unseen_value"}
@@ -83,9 +86,19 @@ class Previews:
     """Counts audiences of all tenants; every method takes the tenant, or a definition that was prepared for one."""
 
     def __init__(
-        self, clickhouse: ClickHouse, discovery: Discovery, values: Values, references: References, links: IdentityLinks
+        self,
+        clickhouse: ClickHouse,
+        discovery: Discovery,
+        values: Values,
+        references: References,
+        links: IdentityLinks,
+        *,
+        of_one: int = _AT_ONCE,
     ) -> None:
         self._clickhouse = clickhouse
+        self._turns = FairTurns(
+            _AT_ONCE, of_one=of_one, late="Other previews of this tenant come first. Ask again later."
+        )
         self._links = links
         self._discovery = discovery
         self._values = values
@@ -159,9 +172,16 @@ class Previews:
         breakdown: bool = False,
         purpose: Purpose = "preview",
     ) -> Preview:
-        """Count who matches at *as_of* (default: now), and show the first *limit* by id."""
-        prepared = await self.prepare(tenant, definition, as_of=as_of or datetime.now(UTC))
-        return await self.count(prepared, limit=limit, breakdown=breakdown, purpose=purpose)
+        """Count who matches at *as_of* (default: now), and show the first *limit* by id.
+
+        A tenant's previews wait for one another before anything is done: a long definition takes a while of this process, too.
+        """
+        turn = await self._turns.next(tenant.id, _QUEUE_SECONDS)
+        try:
+            prepared = await self.prepare(tenant, definition, as_of=as_of or datetime.now(UTC))
+            return await self.count(prepared, limit=limit, breakdown=breakdown, purpose=purpose)
+        finally:
+            turn.end()
 
     async def estimate(
         self,
