@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
 
 from msgspec import Struct
@@ -80,6 +80,7 @@ from segment_copilot.people.identity import Identity
 from segment_copilot.people.profiles import Profiles
 from segment_copilot.settings import Settings
 from segment_copilot.stores.clickhouse import ClickHouse, open_clickhouse
+from segment_copilot.stores.cluster import open_cluster
 from segment_copilot.stores.postgres import Postgres, open_postgres
 from segment_copilot.stores.presence import Presence
 
@@ -163,11 +164,23 @@ async def open_resources(settings: Settings) -> AsyncGenerator[Resources]:
         )
     async with (
         open_postgres(settings.database_url, pool=settings.postgres_pool) as postgres,
-        open_clickhouse(
-            settings.clickhouse_url, pool=settings.clickhouse_pool, cluster=settings.clickhouse_cluster
-        ) as clickhouse,
+        open_stored_events(settings, postgres) as clickhouse,
     ):
         yield _build(settings, postgres, clickhouse)
+
+
+def open_stored_events(settings: Settings, postgres: Postgres) -> AbstractAsyncContextManager[ClickHouse]:
+    """Open ClickHouse: one server, or the shards of the cluster that the settings name."""
+    url, pool = settings.clickhouse_url, settings.clickhouse_pool
+    if not settings.clickhouse_cluster:
+        return open_clickhouse(url, pool=pool)
+    return open_cluster(
+        url,
+        pool=pool,
+        name=settings.clickhouse_cluster,
+        postgres=postgres,
+        is_replicated=settings.clickhouse_replicated,
+    )
 
 
 def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Resources:

@@ -23,6 +23,7 @@ from segment_copilot.language.catalog import Catalog
 from segment_copilot.language.describe import describe, describe_condition
 from segment_copilot.language.lint import lint
 from segment_copilot.stores.clickhouse import ClickHouse, Purpose
+from segment_copilot.stores.merging import ROWS, SUMS
 
 MAX_SAMPLE: Final = 1_000
 _CATALOG_WARNINGS: Final = frozenset(
@@ -187,10 +188,10 @@ class Previews:
         started = time.perf_counter()
         queries = [compiler.render_preview(plan, sample=limit, keys=keys) for keys in prepared.compiled.ranges]
         for query in queries:
-            result = await self._clickhouse.fetch(query.sql, query.params, purpose=purpose)
-            ((in_universe, in_audience, sample),) = result.rows
-            universe, matched = universe + in_universe, matched + in_audience
-            ids += sample
+            result = await self._clickhouse.fetch(query.sql, query.params, purpose=purpose, merge=ROWS)
+            for in_universe, in_audience, sample in result.rows:
+                universe, matched = universe + in_universe, matched + in_audience
+                ids += sample
         conditions = await self._breakdown(prepared, purpose) if breakdown else UNSET
         return Preview(
             matched_users=matched,
@@ -211,7 +212,7 @@ class Previews:
         described = _leaves_in_words(all_conditions(prepared.definition), prepared.names)
         planned = leaves(prepared.compiled.plan.root)
         query = compiler.render_counts(prepared.compiled.plan, planned)
-        result = await self._clickhouse.fetch(query.sql, query.params, purpose=purpose)
+        result = await self._clickhouse.fetch(query.sql, query.params, purpose=purpose, merge=SUMS)
         _, *counts = result.rows[0]
         return tuple(
             ConditionCount(leaf.pointer, words, matched)
@@ -225,7 +226,7 @@ class Previews:
         plan, other = first.compiled.plan, second.compiled.plan
         assert (plan.tenant_id, plan.as_of) == (other.tenant_id, other.as_of)  # noqa: S101  # what is asked of the store
         query = compiler.render_counts(plan, [plan.root, other.root, compiler.conjunction(plan.root, other.root)])
-        result = await self._clickhouse.fetch(query.sql, query.params, purpose=purpose)
+        result = await self._clickhouse.fetch(query.sql, query.params, purpose=purpose, merge=SUMS)
         return Overlap(*result.rows[0])
 
     async def count_over_time(self, tenant: Tenant, definition: Definition, instants: Sequence[datetime]) -> list[int]:
@@ -247,7 +248,7 @@ class Previews:
             for keys in compiled.ranges:
                 query = compiler.render_keys(compiled.plan, traits="history", keys=keys)
                 sql = f"SELECT count() FROM (\n{query.sql}\n)"
-                result = await self._clickhouse.fetch(sql, query.params, purpose="history")
+                result = await self._clickhouse.fetch(sql, query.params, purpose="history", merge=SUMS)
                 count += result.rows[0][0]
             counts.append(count)
         return counts

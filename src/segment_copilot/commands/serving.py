@@ -215,7 +215,7 @@ async def catching(app: Any, *, port: int = 0) -> AsyncGenerator[str]:
 async def migrate_stores(settings: Settings) -> list[str]:
     """Migrate both stores, and return the names of the migrations that were applied."""
     async with open_resources(settings) as resources:
-        return await migrate(resources.postgres, resources.clickhouse, cluster=settings.clickhouse_cluster)
+        return await migrate(resources.postgres, resources.clickhouse, cluster=settings.on_cluster)
 
 
 async def migrations_of(settings: Settings) -> list[Standing]:
@@ -227,4 +227,4 @@ async def migrations_of(settings: Settings) -> list[Standing]:
 async def planned_migrations(settings: Settings) -> dict[str, list[str]]:
     """Return the statements that `migrate` would run, by migration; nothing is written."""
     async with open_resources(settings) as resources:
-        return await planned(resources.postgres, cluster=settings.clickhouse_cluster)
+        return await planned(resources.postgres, cluster=settings.on_cluster)

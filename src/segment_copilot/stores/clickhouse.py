@@ -34,6 +34,7 @@ from segment_copilot.errors import InvalidInput, QueryTimeout, Unavailable
 from segment_copilot.stores.columns import check_column
 from segment_copilot.stores.limits import LIMITS, Purpose
 from segment_copilot.stores.literals import identifier, lower
+from segment_copilot.stores.merging import Merge
 from segment_copilot.stores.refusals import ClickHouseError, refusal
 from segment_copilot.stores.turns import PlanningTurns, Turn
 
@@ -172,7 +173,12 @@ class Session:
         self._turn = turn
 
     async def fetch(
-        self, sql: str, params: Mapping[str, object] | None = None, *, query_id: str | None = None
+        self,
+        sql: str,
+        params: Mapping[str, object] | None = None,
+        *,
+        query_id: str | None = None,
+        merge: Merge | None = None,  # noqa: ARG002  # of a cluster
     ) -> Result:
         """Run a query and return all its rows, like `ClickHouse.fetch`; one with an id of its own is not killed with us."""
         started, text, settings = time.perf_counter(), lower(sql, params or {}), _settings(self._purpose)
@@ -190,16 +196,17 @@ class Session:
 
 
 class ClickHouse:
-    """A server or cluster. Safe for many tasks at once; each query takes one connection of the pool.
+    """One server. Safe for many tasks at once; each query takes one connection of the pool.
+
+    Where there are several shards, `cluster.Cluster` stands in its place.
 
     All methods raise Unavailable (no free connection within two seconds, no turn of a long query within the seconds of
     its purpose, or the server gone), QueryTimeout and QueryTooExpensive (a limit of the purpose), and ClickHouseError for
     anything else the server refuses. A query's parameter `tenant` says whose it is.
     """
 
-    def __init__(self, options: Mapping[str, Any], *, pool: int, cluster: str) -> None:
+    def __init__(self, options: Mapping[str, Any], *, pool: int) -> None:
         self._options = options
-        self._cluster = cluster
         self._free = asyncio.Semaphore(pool)
         self._idle: list[_Connection] = []  # the last used first: the others may fade
         self._kills: set[asyncio.Task[None]] = set()
@@ -211,9 +218,19 @@ class ClickHouse:
         return self._options["database"]
 
     async def fetch(
-        self, sql: str, params: Mapping[str, object] | None = None, *, purpose: Purpose, query_id: str | None = None
+        self,
+        sql: str,
+        params: Mapping[str, object] | None = None,
+        *,
+        purpose: Purpose,
+        query_id: str | None = None,
+        merge: Merge | None = None,  # noqa: ARG002  # of a cluster
+        user: str | None = None,  # noqa: ARG002  # of a cluster
     ) -> Result:
-        """Run a query and return all its rows. *params* fill the typed placeholders of *sql* (see literals)."""
+        """Run a query and return all its rows. *params* fill the typed placeholders of *sql* (see literals).
+
+        In a cluster *merge* says how the rows of its shards go together, or *user* of whom alone is asked: their shard is.
+        """
         text = lower(sql, params or {})
         query_id = query_id or uuid4().hex
         started = time.perf_counter()
@@ -225,8 +242,12 @@ class ClickHouse:
     async def execute(
         self, sql: str, params: Mapping[str, object] | None = None, *, purpose: Purpose, query_id: str | None = None
     ) -> None:
-        """Run a statement that returns no rows: DDL, INSERT … SELECT."""
+        """Run a statement that returns no rows, in a cluster on every shard: DDL, INSERT … SELECT of what each has."""
         await self.fetch(sql, params, purpose=purpose, query_id=query_id)
+
+    async def define(self, sql: str, *, once: bool) -> None:  # noqa: ARG002  # of a cluster
+        """Run a statement of a migration; in a cluster on every shard, unless *once* says that it is for all as it stands."""
+        await self.execute(sql, purpose="migrate")
 
     @asynccontextmanager
     async def session(self, *, purpose: Purpose) -> AsyncGenerator[Session]:
@@ -370,9 +391,8 @@ class ClickHouse:
         task.add_done_callback(self._kills.discard)
 
     async def _kill_now(self, query_id: str, turn: Turn) -> None:
-        where = f"ON CLUSTER {identifier(self._cluster)} " if self._cluster else ""
         how = "SYNC" if turn.is_held else "ASYNC"  # sync: answered when the query has ended
-        text = lower(f"KILL QUERY {where}WHERE query_id = {{query_id:String}} {how}", {"query_id": query_id})
+        text = lower(f"KILL QUERY WHERE query_id = {{query_id:String}} {how}", {"query_id": query_id})
         connection = _Connection(self._options)
         try:
             async with asyncio.timeout(_GONE_SECONDS if turn.is_held else _KILL_SECONDS):
@@ -404,22 +424,27 @@ async def _in_time(purpose: Purpose) -> AsyncGenerator[None]:
 
 
 @asynccontextmanager
-async def open_clickhouse(url: str, *, pool: int = 8, cluster: str = "") -> AsyncGenerator[ClickHouse]:
+async def open_clickhouse(url: str, *, pool: int = 8) -> AsyncGenerator[ClickHouse]:
     """Open *pool* connections to `clickhouse://user:password@host:port/database`, each when it is first needed.
 
     `clickhouses://` speaks TLS. `?compression=lz4` compresses; other parameters are the driver's, or server settings.
     Raises InvalidInput when *url* is none of this.
     """
+    clickhouse = ClickHouse(read_url(url), pool=pool)
+    try:
+        yield clickhouse
+    finally:
+        await clickhouse.close()
+
+
+def read_url(url: str) -> dict[str, Any]:
+    """Return what the driver needs to know of a URL; raises InvalidInput as `open_clickhouse` does."""
     options = _options(url)
     try:
         _Connection(options)
     except ImportError as error:
         raise InvalidInput("Compression of ClickHouse connections needs the package asynch[compression].") from error
-    clickhouse = ClickHouse(options, pool=pool, cluster=cluster)
-    try:
-        yield clickhouse
-    finally:
-        await clickhouse.close()
+    return options
 
 
 def _options(url: str) -> dict[str, Any]:

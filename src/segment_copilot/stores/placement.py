@@ -1,0 +1,83 @@
+"""Says which shard of a ClickHouse cluster a user is on.
+
+A user's id falls into one of 1024 buckets, for good; which shard has a bucket stands in PostgreSQL, so that another shard in
+the cluster moves nobody. Every row about a user lies on the user's shard.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import siphashc
+
+from segment_copilot.errors import Unavailable
+from segment_copilot.stores.postgres import Connection, Postgres
+
+BUCKETS: Final = 1024
+_KEY: Final = b"\0" * 16  # ClickHouse's sipHash64 has no other
+_FRESH_SECONDS: Final = 1.0
+
+_READ: Final = "SELECT shards FROM shard_placement"
+_WRITE: Final = """
+INSERT INTO shard_placement (shards) VALUES ($1) ON CONFLICT (one) DO UPDATE SET shards = excluded.shards
+"""
+
+
+def key_of(user_id: str) -> int:
+    """Return the key of a user, as ClickHouse's `sipHash64` has it."""
+    return siphashc.siphash(_KEY, user_id.encode())
+
+
+def bucket_of(user_id: str) -> int:
+    """Return the bucket that a user's id falls into."""
+    return key_of(user_id) % BUCKETS
+
+
+def spread(weights: Mapping[int, int]) -> list[int]:
+    """Give every bucket to one of some shards, to each as many as its weight says."""
+    shares = {shard: BUCKETS * weight / sum(weights.values()) for shard, weight in weights.items()}
+    given = dict.fromkeys(weights, 0)
+    placement = list[int]()
+    for _ in range(BUCKETS):
+        shard = max(shares, key=lambda one: (shares[one] - given[one], -one))
+        given[shard] += 1
+        placement.append(shard)
+    return placement
+
+
+class Placement:
+    """Knows which shard has which bucket, as it was a second ago at most."""
+
+    def __init__(self, postgres: Postgres) -> None:
+        self._postgres = postgres
+        self._known: tuple[int, ...] = ()
+        self._read_at = 0.0
+        self._reading = asyncio.Lock()
+
+    async def shards(self) -> tuple[int, ...]:
+        """Return the number of the shard of each bucket; raises Unavailable where none was given yet."""
+        async with self._reading:
+            if not self._known or time.monotonic() - self._read_at > _FRESH_SECONDS:
+                found = await self._postgres.fetchval(_READ)
+                if found is None:
+                    detail = "The shards of ClickHouse have no users yet; run segment-copilot migrate."
+                    raise Unavailable(detail, code="not_migrated")
+                self._known, self._read_at = tuple(found), time.monotonic()
+            return self._known
+
+    def forget(self) -> None:
+        """Read it anew when it is needed next."""
+        self._known = ()
+
+
+async def read_placement(connection: Connection | Postgres) -> list[int] | None:
+    """Return the number of the shard of each bucket; None where none was given yet."""
+    return await connection.fetchval(_READ)
+
+
+async def write_placement(connection: Connection | Postgres, shards: Sequence[int]) -> None:
+    """Give every bucket to a shard."""
+    await connection.execute(_WRITE, list(shards))
