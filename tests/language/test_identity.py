@@ -24,6 +24,7 @@ from segment_copilot.compiler import (
     render_preview,
 )
 from segment_copilot.stores.clickhouse import ClickHouse
+from segment_copilot.stores.merging import ROWS
 from segment_copilot.stores.postgres import Postgres
 from tests.support.language.data_sets import (
     SEGMENT_IDS,
@@ -57,7 +58,7 @@ def definitions(data: DataSet, number: int, *, seed: int = 0) -> list[Json]:
 
 
 async def rows(clickhouse: ClickHouse, query: Any) -> list[tuple[Any, ...]]:
-    return (await clickhouse.fetch(query.sql, query.params, purpose="preview")).rows
+    return (await clickhouse.fetch(query.sql, query.params, purpose="preview", merge=ROWS)).rows
 
 
 def test_what_is_drawn_has_persons_of_several_ids_chains_and_claims_that_came_too_late(data: DataSet, as_of: datetime):
@@ -177,7 +178,7 @@ async def test_members_that_are_written_are_persons_alone_and_together(
         SELECT run_id, user_id, user_key = sipHash64(user_id) FROM (
             SELECT run_id, arrayJoin(bitmapToArray(members)) AS number FROM segment_states) AS written
         INNER JOIN user_numbers USING (number) WHERE tenant_id = {tenant:UInt32}"""
-    written = (await module_clickhouse.fetch(sql, {"tenant": data.tenant.id}, purpose="compute")).rows
+    written = (await module_clickhouse.fetch(sql, {"tenant": data.tenant.id}, purpose="compute", merge=ROWS)).rows
     for definition, *runs in zip(drawn, alone, together, strict=True):
         for run_id in runs:
             found = [user_id for run, user_id, _ in written if run == run_id]

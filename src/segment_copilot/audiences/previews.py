@@ -23,7 +23,7 @@ from segment_copilot.language.catalog import Catalog
 from segment_copilot.language.describe import describe, describe_condition
 from segment_copilot.language.lint import lint
 from segment_copilot.stores.clickhouse import ClickHouse, Purpose
-from segment_copilot.stores.merging import ROWS, SUMS
+from segment_copilot.stores.merging import SUMS, sampled
 
 MAX_SAMPLE: Final = 1_000
 _CATALOG_WARNINGS: Final = frozenset(
@@ -188,10 +188,10 @@ class Previews:
         started = time.perf_counter()
         queries = [compiler.render_preview(plan, sample=limit, keys=keys) for keys in prepared.compiled.ranges]
         for query in queries:
-            result = await self._clickhouse.fetch(query.sql, query.params, purpose=purpose, merge=ROWS)
-            for in_universe, in_audience, sample in result.rows:
-                universe, matched = universe + in_universe, matched + in_audience
-                ids += sample
+            result = await self._clickhouse.fetch(query.sql, query.params, purpose=purpose, merge=sampled(limit))
+            ((in_universe, in_audience, sample),) = result.rows
+            universe, matched = universe + in_universe, matched + in_audience
+            ids += sample
         conditions = await self._breakdown(prepared, purpose) if breakdown else UNSET
         return Preview(
             matched_users=matched,

@@ -16,7 +16,7 @@ import logging
 import struct
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from typing import Any
 from uuid import uuid4
 
@@ -188,8 +188,20 @@ class Session:
         duration_ms = _log_query(self._purpose, query_id, started=started, rows=len(rows))
         return Result(columns, rows, query_id, duration_ms)
 
-    async def insert(self, table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
-        """Insert *rows* as one block, like `ClickHouse.insert`."""
+    @property
+    def parts(self) -> Sequence[Session]:
+        """The sessions that this one is made of: in a cluster one on each shard."""
+        return (self,)
+
+    async def insert(
+        self,
+        table: str,
+        columns: Sequence[str],
+        rows: Sequence[tuple[Any, ...]],
+        *,
+        tenant: int | None = None,  # noqa: ARG002  # of a cluster
+    ) -> None:
+        """Insert *rows* as one block, like `ClickHouse.insert`; *tenant* says whose users they are, where no column does."""
         if rows:
             settings, text = _settings(self._purpose) | _INSERT_SETTINGS, _insert_into(table, columns)
             await self._connection.insert(text, rows, query_id=self._query_id, settings=settings)
@@ -245,15 +257,28 @@ class ClickHouse:
         """Run a statement that returns no rows, in a cluster on every shard: DDL, INSERT … SELECT of what each has."""
         await self.fetch(sql, params, purpose=purpose, query_id=query_id)
 
+    def users_stay(self) -> AbstractAsyncContextManager[None]:
+        """Have no user moved to another shard for as long as the block lasts; who writes about users needs that."""
+        return nullcontext()
+
+    async def servers(self) -> Sequence[ClickHouse]:
+        """Return the servers that have users: this one, or in a cluster one of each shard."""
+        return (self,)
+
     async def define(self, sql: str, *, once: bool) -> None:  # noqa: ARG002  # of a cluster
         """Run a statement of a migration; in a cluster on every shard, unless *once* says that it is for all as it stands."""
         await self.execute(sql, purpose="migrate")
 
     @asynccontextmanager
-    async def session(self, *, purpose: Purpose) -> AsyncGenerator[Session]:
+    async def session(
+        self,
+        *,
+        purpose: Purpose,
+        user: str | None = None,  # noqa: ARG002  # of a cluster
+    ) -> AsyncGenerator[Session]:
         """Lend a session of its own: a temporary table of one query is there for the next, and gone at the end.
 
-        The purpose's limit of time holds for everything in it together.
+        The purpose's limit of time holds for everything in it together. *user* says of whom alone it is, as in `fetch`.
         """
         query_id = uuid4().hex
         async with self._slot():

@@ -184,6 +184,22 @@ class Cluster(ClickHouse):
             await self.shards(), lambda shard: shard.server.execute(sql, params, purpose=purpose, query_id=query_id)
         )
 
+    @asynccontextmanager
+    async def users_stay(self) -> AsyncGenerator[None]:
+        """Have no user moved to another shard for as long as the block lasts."""
+        async with self.placement.locked(alone=False):
+            yield
+
+    @asynccontextmanager
+    async def users_move(self) -> AsyncGenerator[None]:
+        """Be the only one who writes about users, to move some of them."""
+        async with self.placement.locked(alone=True):
+            yield
+
+    async def servers(self) -> Sequence[ClickHouse]:
+        """Return the server that is asked now of each shard."""
+        return [shard.server for shard in await self.shards()]
+
     async def define(self, sql: str, *, once: bool) -> None:
         """Run a statement of a migration on every shard, with users or without; *once* on the server of the URL alone."""
         if once:
@@ -192,16 +208,16 @@ class Cluster(ClickHouse):
             await on_each(await self.all_shards(), lambda shard: shard.server.execute(sql, purpose="migrate"))
 
     @asynccontextmanager
-    async def session(self, *, purpose: Purpose) -> AsyncGenerator[Session]:
-        """Lend a session on each shard."""
+    async def session(self, *, purpose: Purpose, user: str | None = None) -> AsyncGenerator[Session]:
+        """Lend a session on each shard; of one *user*, on theirs."""
         async with AsyncExitStack() as stack:
             sessions = list[tuple[Shard, Session]]()
-            for shard in await self.shards():
+            for shard in await self.shards() if user is None else [await self.shard_of(user)]:
                 try:
                     sessions.append((shard, await stack.enter_async_context(shard.server.session(purpose=purpose))))
                 except Exception as error:
                     raise shard.named(error) from error
-            yield ShardedSession(sessions, self.placement)
+            yield sessions[0][1] if user is not None else ShardedSession(sessions, self.placement)
 
     async def insert(
         self,
@@ -213,7 +229,7 @@ class Cluster(ClickHouse):
         purpose: Purpose = "ingest",
     ) -> int:
         """Insert each row on the shard of its `user_id`; where rows have none, all on every shard."""
-        parts = _parts(await self.shards(), await self.placement.shards(), columns, rows)
+        parts = await _parts(await self.shards(), self.placement, columns, rows)
         await on_each(
             list(parts), lambda shard: shard.server.insert(table, columns, parts[shard], token=token, purpose=purpose)
         )
@@ -252,9 +268,21 @@ class ShardedSession(Session):
             raise NotOverShards("This cannot be answered yet where users are spread over shards of ClickHouse.")
         return _together(results, merge)
 
-    async def insert(self, table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+    @property
+    def parts(self) -> Sequence[Session]:
+        """The sessions on the shards."""
+        return list(self._sessions.values())
+
+    async def insert(
+        self,
+        table: str,
+        columns: Sequence[str],
+        rows: Sequence[tuple[Any, ...]],
+        *,
+        tenant: int | None = None,
+    ) -> None:
         """Insert each row on the shard of its `user_id`; where rows have none, all on every shard."""
-        parts = _parts(list(self._sessions), await self._placement.shards(), columns, rows)
+        parts = await _parts(list(self._sessions), self._placement, columns, rows, tenant=tenant)
         await on_each(list(parts), lambda shard: self._sessions[shard].insert(table, columns, parts[shard]))
 
 
@@ -324,16 +352,27 @@ def _together(results: Sequence[Result], merge: Merge | None) -> Result:
     return Result(first.columns, rows, first.query_id, max(result.duration_ms for result in results))
 
 
-def _parts(
-    shards: Sequence[Shard], placement: Sequence[int], columns: Sequence[str], rows: Sequence[tuple[Any, ...]]
+async def _parts(
+    shards: Sequence[Shard],
+    placement: Placement,
+    columns: Sequence[str],
+    rows: Sequence[tuple[Any, ...]],
+    *,
+    tenant: int | None = None,
 ) -> dict[Shard, list[tuple[Any, ...]]]:
-    """Return the rows that each shard gets, in their order; a shard that gets none is left out."""
+    """Return the rows that each shard gets, in their order; a shard that gets none is left out.
+
+    Whose a row is says `user_id`, of the tenant of `tenant_id` or of *tenant*; a row of which both do not say it goes to all.
+    """
     if not rows:
         return {}
-    if "user_id" not in columns:
+    if "user_id" not in columns or (tenant is None and "tenant_id" not in columns):
         return {shard: list(rows) for shard in shards}
-    place, by_number = columns.index("user_id"), {shard.number: shard for shard in shards}
+    user = columns.index("user_id")
+    owner = columns.index("tenant_id") if tenant is None else None
+    users = [(tenant if owner is None else row[owner], row[user]) for row in rows]
+    homes, by_number = await placement.homes(users), {shard.number: shard for shard in shards}
     parts: dict[Shard, list[tuple[Any, ...]]] = {}
-    for row in rows:
-        parts.setdefault(by_number[placement[bucket_of(row[place])]], []).append(row)
+    for row, home in zip(rows, homes, strict=True):
+        parts.setdefault(by_number[home], []).append(row)
     return parts

@@ -14,6 +14,7 @@ from msgspec import Struct, field
 
 Row = tuple[Any, ...]
 Fold = Literal["add", "min", "max", "any"]
+_MOST_RANKED: Final = 10_000  # rows that a preview may answer
 _Map = tuple[list[Any], list[Any]]
 
 
@@ -39,11 +40,11 @@ ALIKE: Final = Merge(lambda answers: list(answers[0]))
 """The rows of the first: for what all shards answer alike."""
 
 
-def ordered(*columns: int, limit: int | None = None, offset: int = 0, **params: object) -> Merge:
+def ordered(*columns: int, limit: int | None = None, offset: int = 0) -> Merge:
     """Keep the order that each shard gives by *columns* (a negative one counts from 1: -1 is the first, descending).
 
-    *limit* and *offset* cut what came together. *params* are those of the query: with an offset, each shard is to answer
-    the first *limit* + *offset* rows.
+    *limit* and *offset* are the parameters of the query that have these names. With an offset each shard answers from its
+    first row on, because nobody knows how many of another's stand before them.
     """
 
     def together(answers: Sequence[Sequence[Row]]) -> list[Row]:
@@ -53,10 +54,26 @@ def ordered(*columns: int, limit: int | None = None, offset: int = 0, **params: 
             rows.sort(key=lambda row: _key(row[place]), reverse=column < 0)
         return rows[offset : None if limit is None else offset + limit]
 
-    return Merge(together, params)
+    return Merge(together, {"limit": offset + (limit or 0), "offset": 0} if offset else {})
 
 
-def grouped(keys: int, *folds: Fold, order: Sequence[int] = (), limit: int | None = None, **params: object) -> Merge:
+def ranked(limit: int, *, total: Literal["sum", "rows"]) -> Merge:
+    """Rank rows of a name, a number and a total of all: the largest numbers first, then by name.
+
+    The total is the *sum* of what all shards have, or how many *rows* there are of them together: at least so many, where
+    a shard has more than it may answer.
+    """
+
+    def together(answers: Sequence[Sequence[Row]]) -> list[Row]:
+        rows = grouped(1, "add", "max", order=(-2, 0)).together(answers)
+        totals = [answer[0][2] for answer in answers if answer]
+        whole = sum(totals) if total == "sum" else max((len(rows), *totals))
+        return [(name, number, whole) for name, number, _ in rows[:limit]]
+
+    return Merge(together, {"limit": _MOST_RANKED})
+
+
+def grouped(keys: int, *folds: Fold, order: Sequence[int] = ()) -> Merge:
     """Make one row of those whose first *keys* columns are alike; each of *folds* says what becomes of a column behind.
 
     Then as `ordered` does it, with *order* for its columns.
@@ -68,13 +85,24 @@ def grouped(keys: int, *folds: Fold, order: Sequence[int] = (), limit: int | Non
             key = tuple(_hashable(value) for value in row[:keys])
             before = found.get(key)
             found[key] = row if before is None else _folded(before, row, keys, folds)
-        return ordered(*order, limit=limit).together([list(found.values())])
+        return ordered(*order).together([list(found.values())])
 
-    return Merge(together, params)
+    return Merge(together)
 
 
 SUMS: Final = Merge(lambda answers: [_added(answers)])
 """The one row of each, column by column: numbers are added; of lists, the elements; of pairs of keys and numbers, as maps."""
+
+
+def sampled(limit: int) -> Merge:
+    """Put together one row of numbers, which are added, and in the end a list of texts in order, of which the first stay."""
+
+    def together(answers: Sequence[Sequence[Row]]) -> list[Row]:
+        numbers = _added([[row[:-1]] for (row,) in answers])
+        found = chain.from_iterable(row[-1] for (row,) in answers)
+        return [(*numbers, sorted(found, key=str.encode)[:limit])]
+
+    return Merge(together)
 
 
 def _folded(before: Row, row: Row, keys: int, folds: Sequence[Fold]) -> Row:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
 
 import siphashc
 
@@ -20,7 +21,15 @@ BUCKETS: Final = 1024
 _KEY: Final = b"\0" * 16  # ClickHouse's sipHash64 has no other
 _FRESH_SECONDS: Final = 1.0
 
+_LOCK: Final = 0x5E6_54A4D
+_LOCK_SECONDS: Final = 600.0  # for others to have written or moved
+
 _READ: Final = "SELECT shards FROM shard_placement"
+# Where an id is another person's, as events/identity_links.py has decided.
+_PERSONS: Final = """
+SELECT tenant_id, alias_id, person_id FROM identity_links
+JOIN unnest($1::int[], $2::text[]) AS asked (tenant_id, alias_id) USING (tenant_id, alias_id)
+"""
 _WRITE: Final = """
 INSERT INTO shard_placement (shards) VALUES ($1) ON CONFLICT (one) DO UPDATE SET shards = excluded.shards
 """
@@ -67,6 +76,24 @@ class Placement:
                     raise Unavailable(detail, code="not_migrated")
                 self._known, self._read_at = tuple(found), time.monotonic()
             return self._known
+
+    async def homes(self, users: Sequence[tuple[Any, str]]) -> list[int]:
+        """Return the number of the shard of each of some users, given as tenants' ids and their own: that of the person."""
+        shards = await self.shards()
+        distinct = list(dict.fromkeys(users))
+        tenants, ids = [tenant for tenant, _ in distinct], [user for _, user in distinct]
+        rows = await self._postgres.fetch(_PERSONS, tenants, ids)
+        persons = {(row["tenant_id"], row["alias_id"]): row["person_id"] for row in rows}
+        return [shards[bucket_of(persons.get(one, one[1]))] for one in users]
+
+    @asynccontextmanager
+    async def locked(self, *, alone: bool) -> AsyncGenerator[None]:
+        """Hold the lock of who writes about users and who moves them, *alone* or with others."""
+        kind = "" if alone else "_shared"
+        async with self._postgres.connection(seconds=_LOCK_SECONDS) as connection:
+            await connection.execute("SET lock_timeout = 0")
+            await connection.execute(f"SELECT pg_advisory_lock{kind}($1)", _LOCK)
+            yield  # what ends the connection gives the lock back
 
     def forget(self) -> None:
         """Read it anew when it is needed next."""
