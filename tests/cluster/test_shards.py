@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import msgspec
 import pytest
@@ -19,8 +21,18 @@ from segment_copilot.stores.cluster import Cluster, NotOverShards
 from segment_copilot.stores.literals import literal
 from segment_copilot.stores.merging import ROWS
 from segment_copilot.stores.migrations import lacking, migrate
-from segment_copilot.stores.placement import BUCKETS, bucket_of, key_of, read_placement, spread, write_placement
+from segment_copilot.stores.placement import (
+    BUCKETS,
+    bucket_of,
+    key_of,
+    read_placement,
+    spread,
+    steps_to,
+    write_placement,
+)
 from tests.support.databases import run_clickhouse
+
+pytestmark = pytest.mark.cluster
 
 NOW = datetime(2026, 6, 15, 12, 0, tzinfo=UTC)
 ORDERED = {"logic": "AND", "conditions": [{"type": "event_count", "event_type": "order_placed"}]}
@@ -157,3 +169,18 @@ def test_buckets_are_spread_by_weight(weights: dict[int, int]):
 
 def test_a_bucket_is_of_the_key():
     assert bucket_of("ana") == key_of("ana") % BUCKETS
+
+
+@given(
+    st.dictionaries(st.integers(1, 5), st.integers(0, 4), min_size=1).filter(lambda weights: any(weights.values())),
+    st.integers(1, 6),
+)
+def test_steps_lead_to_what_weights_say_and_move_no_more_than_needed(weights: dict[int, int], shards: int):
+    first = spread(dict.fromkeys(range(1, shards + 1), 1))
+    steps = steps_to(first, weights, at_once=100)
+    last = steps[-1] if steps else first
+    assert Counter(last) == Counter(spread(weights))
+    moved = sum(one != other for one, other in zip(first, last, strict=True))
+    assert moved == (Counter(first) - Counter(last)).total()
+    for before, after in pairwise([first, *steps]):
+        assert sum(one != other for one, other in zip(before, after, strict=True)) <= 100

@@ -7,20 +7,24 @@ carried on by the next. Between the two a user is on both shards.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, LiteralString
 from uuid import uuid4
 
 import structlog
 from msgspec import Struct
 
+from segment_copilot.errors import Conflict
 from segment_copilot.stores.clickhouse import ClickHouse
 from segment_copilot.stores.cluster import Cluster, Shard
-from segment_copilot.stores.placement import BUCKETS, key_of
+from segment_copilot.stores.placement import BUCKETS, key_of, steps_to, write_placement
+from segment_copilot.stores.postgres import Postgres
+from segment_copilot.stores.presence import LIVING
 
 log = structlog.get_logger()
 
 _TOGETHER: Final = 2_000  # users
+_BUCKETS_A_STEP: Final = 64
 _PAGE: Final = 20_000  # rows, of up to 64 KiB
 
 
@@ -103,6 +107,36 @@ async def settle(cluster: Cluster) -> int:
         for (tenant, number), keys in strays.items():
             await move(tenant, keys, source=shard, target=shards[number])
         moved += len(rows)
+    return moved
+
+
+async def rebalance(cluster: Cluster, postgres: Postgres, *, progress: Callable[[str], None]) -> int:
+    """Give every shard the share of users that its weight in the cluster says, and move them; return how many moved.
+
+    What an earlier one left half done is done first. No worker may run: who writes members meanwhile would count users twice.
+    A preview that is asked while a step is under way may do so.
+
+    Raises:
+        Conflict: A worker runs.
+    """
+    if workers := await postgres.fetchval(f"SELECT cardinality({LIVING})"):
+        detail = (
+            f"{workers} worker{'s' if workers > 1 else ''} of this deployment runs. Stop all of them; events wait "
+            "until they run again."
+        )
+        raise Conflict(detail, code="workers_run")
+    weights = {shard.number: shard.host.weight for shard in await cluster.all_shards()}
+    if not any(weights.values()):
+        raise Conflict("Every shard of the cluster has the weight 0; somebody has to have the users.", code="no_weight")
+    moved = 0
+    async with cluster.users_move():
+        moved += await settle(cluster)
+        steps = steps_to(await cluster.placement.shards(), weights, at_once=_BUCKETS_A_STEP)
+        for number, step in enumerate(steps, 1):
+            await write_placement(postgres, step)
+            cluster.placement.forget()
+            moved += await settle(cluster)
+            progress(f"step {number} of {len(steps)}: {moved:,} users moved")
     return moved
 
 

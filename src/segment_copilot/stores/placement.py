@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -55,6 +56,26 @@ def spread(weights: Mapping[int, int]) -> list[int]:
         given[shard] += 1
         placement.append(shard)
     return placement
+
+
+def steps_to(placement: Sequence[int], weights: Mapping[int, int], *, at_once: int) -> list[list[int]]:
+    """Return the placements that lead from one to what the weights say, *at_once* buckets a step, and moving no more than needed.
+
+    A shard of weight 0 is left with nobody.
+    """
+    wanted = Counter(spread(weights))
+    surplus, lacking = Counter(placement) - wanted, list((wanted - Counter(placement)).elements())
+    leaving = list[int]()
+    for bucket, shard in enumerate(placement):
+        if surplus[shard] > 0:
+            surplus[shard] -= 1
+            leaving.append(bucket)
+    now, steps = list(placement), list[list[int]]()
+    for start in range(0, len(leaving), at_once):
+        for bucket, shard in zip(leaving[start : start + at_once], lacking[start : start + at_once], strict=True):
+            now[bucket] = shard
+        steps.append(list(now))
+    return steps
 
 
 class Placement:
