@@ -11,13 +11,18 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from segment_copilot.access.tenants import Tenant
+from segment_copilot.commands.shards import cli
+from segment_copilot.doctor.cluster import examine_cluster
+from segment_copilot.doctor.findings import Check
 from segment_copilot.embedded import Engines
 from segment_copilot.errors import Conflict, Unavailable
 from segment_copilot.resources import Resources, open_resources
 from segment_copilot.settings import Settings
-from segment_copilot.stores.cluster import Cluster, NotOverShards
+from segment_copilot.stores.clickhouse_urls import read_url
+from segment_copilot.stores.cluster import Cluster, NotOverShards, Shard, on_each
 from segment_copilot.stores.literals import literal
 from segment_copilot.stores.merging import ROWS
 from segment_copilot.stores.migrations import lacking, migrate
@@ -184,3 +189,54 @@ def test_steps_lead_to_what_weights_say_and_move_no_more_than_needed(weights: di
     assert moved == (Counter(first) - Counter(last)).total()
     for before, after in pairwise([first, *steps]):
         assert sum(one != other for one, other in zip(before, after, strict=True)) <= 100
+
+
+async def test_a_migration_for_all_as_they_stand_is_said_once_and_another_to_each(cluster: Cluster):
+    there = "SELECT count() FROM system.tables WHERE database = currentDatabase() AND name IN ('once', 'each')"
+    await cluster.define("CREATE TABLE once (id UInt8) ENGINE = MergeTree ORDER BY id", once=True)
+    await cluster.define("CREATE TABLE each (id UInt8) ENGINE = MergeTree ORDER BY id", once=False)
+    counts = [await shard.server.fetch(there, purpose="catalog") for shard in await cluster.all_shards()]
+    assert [one.rows[0][0] for one in counts] == [2, 1]
+
+
+async def test_after_a_replica_that_is_away_the_next_is_asked(cluster: Cluster, settings: Settings):
+    (first, _) = await cluster.all_shards()
+    away = msgspec.structs.replace(first.host, port=1)
+    shard = Shard([away, first.host], read_url(settings.clickhouse_url), pool=1)
+
+    async def ask(one: Shard) -> int:
+        return (await one.server.fetch("SELECT 1", purpose="catalog")).rows[0][0]
+
+    with pytest.raises(Unavailable, match=r"Shard 1 of ClickHouse \(127\.0\.0\.1:1\)"):
+        await on_each([shard], ask)
+    assert await on_each([shard], ask) == [1]
+    await shard.close()
+
+
+async def test_the_doctor_names_each_shard(settings: Settings, cluster_engines: Engines, resources: Resources):
+    async def look() -> dict[str, Check]:
+        found = await examine_cluster(settings, resources.postgres, pool=2)
+        return {one.name: one for one in found}
+
+    found = await look()
+    assert [one.verdict for one in found.values()] == ["ok"] * 3
+    assert "512 of 1024 buckets, weight 1" in found["clickhouse.shard.2"].detail
+
+    await write_placement(resources.postgres, [1] * BUCKETS)
+    (second,) = cluster_engines.other_shards
+    second.kill()
+    try:
+        found = await look()
+    finally:
+        await asyncio.to_thread(second.restart)
+    assert found["clickhouse.shard.2"].verdict == "wrong"
+    assert f"127.0.0.1:{second.port}" in found["clickhouse.shard.2"].detail
+    assert "shards rebalance" in found["clickhouse.placement"].remedy
+
+
+def test_shards_are_shown_and_given_their_share_by_command(settings: Settings, monkeypatch: pytest.MonkeyPatch):
+    for name in ("database_url", "clickhouse_url", "clickhouse_cluster"):
+        monkeypatch.setenv(name.upper(), getattr(settings, name))
+    shown, moved = CliRunner().invoke(cli, ["list"]), CliRunner().invoke(cli, ["rebalance"])
+    assert [line.split()[-2:] for line in shown.output.splitlines()[1:]] == [["1", "512"], ["1", "512"]]
+    assert "0 users moved. Every shard has its share" in moved.output

@@ -27,10 +27,10 @@ from asynch.proto.block import ColumnOrientedBlock
 from asynch.proto.connection import Connection as Protocol
 from asynch.proto.protocol import ServerPacket
 from asynch.proto.result import QueryInfo
-from asynch.proto.utils.dsn import DSNError, parse_dsn
 from msgspec import Struct
 
-from segment_copilot.errors import InvalidInput, QueryTimeout, Unavailable
+from segment_copilot.errors import QueryTimeout, Unavailable
+from segment_copilot.stores.clickhouse_urls import CONNECT_SECONDS, read_url
 from segment_copilot.stores.columns import check_column
 from segment_copilot.stores.limits import LIMITS, Purpose
 from segment_copilot.stores.literals import identifier, lower
@@ -70,7 +70,6 @@ _INSERT_SETTINGS = {
 }
 
 _ACQUIRE_SECONDS = 2.0  # for a connection of the pool to become free
-_CONNECT_SECONDS = 5.0
 _GRACE_SECONDS = 5.0  # past a query's own limit, after which the server counts as frozen
 _KILL_SECONDS = 5.0
 _GONE_SECONDS = 30.0  # from the kill of a long query to its end: nothing looks for a kill while it is planned
@@ -100,7 +99,7 @@ class _Connection:
         self._used_at = 0.0
 
     async def open(self) -> None:
-        async with asyncio.timeout(_CONNECT_SECONDS):
+        async with asyncio.timeout(CONNECT_SECONDS):
             await self._protocol.connect()
 
     def cut(self) -> None:
@@ -460,30 +459,6 @@ async def open_clickhouse(url: str, *, pool: int = 8) -> AsyncGenerator[ClickHou
         yield clickhouse
     finally:
         await clickhouse.close()
-
-
-def read_url(url: str) -> dict[str, Any]:
-    """Return what the driver needs to know of a URL; raises InvalidInput as `open_clickhouse` does."""
-    options = _options(url)
-    try:
-        _Connection(options)
-    except ImportError as error:
-        raise InvalidInput("Compression of ClickHouse connections needs the package asynch[compression].") from error
-    return options
-
-
-def _options(url: str) -> dict[str, Any]:
-    try:
-        options = parse_dsn(url)
-    except (DSNError, ValueError) as error:
-        raise InvalidInput("The ClickHouse URL is not clickhouse://user:password@host:port/database.") from error
-    settings = dict(options.pop("settings", {}))
-    if options.get("compression"):
-        # The server's default is zstd, which the driver cannot read on this Python.
-        settings.setdefault("network_compression_method", "LZ4")
-    # The deadline of a query is ours, so the driver needs none per read; a setting the server ignores is an error.
-    defaults = {"connect_timeout": _CONNECT_SECONDS, "sync_request_timeout": 2.0}
-    return defaults | options | {"settings": settings, "send_receive_timeout": None, "settings_is_important": True}
 
 
 def _insert_into(table: str, columns: Sequence[str]) -> str:

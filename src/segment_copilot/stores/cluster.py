@@ -18,7 +18,8 @@ import structlog
 from msgspec import Struct
 
 from segment_copilot.errors import Conflict, Unavailable
-from segment_copilot.stores.clickhouse import ClickHouse, Result, Session, read_url
+from segment_copilot.stores.clickhouse import ClickHouse, Result, Session
+from segment_copilot.stores.clickhouse_urls import read_url
 from segment_copilot.stores.limits import Purpose
 from segment_copilot.stores.merging import Merge
 from segment_copilot.stores.placement import (
@@ -203,7 +204,7 @@ class Cluster(ClickHouse):
     async def define(self, sql: str, *, once: bool) -> None:
         """Run a statement of a migration on every shard, with users or without; *once* on the server of the URL alone."""
         if once:
-            await super().execute(sql, purpose="migrate")
+            await super().fetch(sql, purpose="migrate")  # `execute` would ask all
         else:
             await on_each(await self.all_shards(), lambda shard: shard.server.execute(sql, purpose="migrate"))
 
