@@ -104,7 +104,7 @@ async def test_a_dead_shard_is_named_and_one_that_is_back_answers(
     (second,) = cluster_engines.other_shards
     second.kill()
     try:
-        with pytest.raises(Unavailable, match=rf"Shard 2 of ClickHouse \(127\.0\.0\.1:{second.port}\) cannot be asked"):
+        with pytest.raises(Unavailable, match="Shard 2 of ClickHouse cannot be asked"):
             await resources.previews.preview(tenant, ORDERED, as_of=NOW)
     finally:
         await asyncio.to_thread(second.restart)
@@ -207,7 +207,7 @@ async def test_after_a_replica_that_is_away_the_next_is_asked(cluster: Cluster, 
     async def ask(one: Shard) -> int:
         return (await one.server.fetch("SELECT 1", purpose="catalog")).rows[0][0]
 
-    with pytest.raises(Unavailable, match=r"Shard 1 of ClickHouse \(127\.0\.0\.1:1\)"):
+    with pytest.raises(Unavailable, match="Shard 1 of ClickHouse cannot be asked"):
         await on_each([shard], ask)
     assert await on_each([shard], ask) == [1]
     await shard.close()

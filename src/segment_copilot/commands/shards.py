@@ -26,7 +26,10 @@ cli = typer.Typer(no_args_is_help=True, help="Shards of a ClickHouse cluster: wh
 
 @cli.command("list")
 def list_shards(*, as_json: AsJson = False) -> None:
-    """Show every shard, its weight, and how many of the 1024 buckets of users it has."""
+    """Show every shard and its share of the users.
+
+    Every user is in one of 1024 buckets, and a shard has so many of them.
+    """
 
     async def look(cluster: Cluster, _: Postgres) -> list[tuple[int, str, int, int]]:
         placement = Counter(await cluster.placement.shards())
@@ -45,7 +48,9 @@ def list_shards(*, as_json: AsJson = False) -> None:
 
 @cli.command("rebalance")
 def rebalance_shards() -> None:
-    """Give every shard the share of users that its weight says, and move them; stop all workers before.
+    """Move users so that every shard has its share.
+
+    The weights in remote_servers say how large it is. Stop all workers before; events wait until they run again.
 
     A shard of weight 0 is emptied. What was cut short is carried on by the next call.
     """

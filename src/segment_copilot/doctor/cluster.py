@@ -49,7 +49,7 @@ async def _shard(shard: Shard, placement: Counter[int]) -> Check:
         users = (await shard.server.fetch(_USERS, purpose="catalog")).rows[0][0] if has_users else 0
     except SegmentCopilotError as error:
         remedy = "Start it, or let this machine reach it with the user and the password of CLICKHOUSE_URL."
-        return wrong(name, error.detail, remedy)
+        return wrong(name, f"{where}: {error.detail}", remedy)
     if gone := sorted(set(tables("clickhouse")) - set(there)):
         detail = f"{where} lacks {gone[0]}" + (f" and {len(gone) - 1} more tables." if len(gone) > 1 else ".")
         return wrong(name, detail, "Run `segment-copilot migrate`.")

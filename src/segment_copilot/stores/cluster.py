@@ -94,7 +94,7 @@ class Shard:
         host = self.host
         self._asked = (self._asked + 1) % len(self._servers)
         log.warning("clickhouse.shard_unavailable", shard=host.shard, address=host.address, error=error.code)
-        detail = f"Shard {host.shard} of ClickHouse ({host.address}) cannot be asked. {error.detail}"
+        detail = f"Shard {host.shard} of ClickHouse cannot be asked. {error.detail}"  # where it is, is for the log
         return Unavailable(detail, code=error.code, context={**error.context, "shard": host.shard})
 
     async def close(self) -> None:
