@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -149,6 +149,8 @@ def _amount(fields: Fields) -> str:
         return f"{SIGNS[operator]}{_value(value)}"
     if value is None:
         return f" {operator}"
+    if isinstance(value, Mapping):
+        return f" {operator}{_when(cast('Fields', value))}"
     values: list[Any] = value if isinstance(value, list) else [value]
     return f" {operator} {','.join(_value(item) for item in values)}"
 
@@ -169,6 +171,8 @@ def _when(window: Fields) -> str:
     if "last" in window:
         days = f" {window['days'].replace('_', ' ')}" if "days" in window else ""
         return f" in {window['last']}{days}"
+    if "month" in window:
+        return f" month {window['month']}"
     if "period" in window:
         return f" {window['period'].replace('_', ' ')}"
     if "between" in window:

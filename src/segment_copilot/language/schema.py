@@ -11,7 +11,7 @@ from segment_copilot.language.decode import MAX_CONDITIONS
 from segment_copilot.language.local_times import CLOCK_PATTERN
 from segment_copilot.language.nodes import Condition, Definition
 from segment_copilot.language.paths import PATH_PATTERN
-from segment_copilot.language.window_checks import MAX_DAYS
+from segment_copilot.language.window_checks import MAX_DAYS, MONTHS
 
 Schema = dict[str, Any]
 
@@ -29,6 +29,7 @@ _FORMS: Final[dict[str, Schema]] = {
         "oneOf": [{"properties": {name: {}}, "required": [name]} for name in ("segment_id", "segment_ids")]
     },
     "Window": {"oneOf": _WINDOW_FORMS, "dependentRequired": {"days": ["last"]}},
+    "DateWindow": {"oneOf": [*_WINDOW_FORMS, {"required": ["month"]}], "dependentRequired": {"days": ["last"]}},
 }
 _ANY_CASE: Final[list[Schema]] = [
     {"enum": ["AND", "OR"]},
@@ -63,10 +64,17 @@ _LIMITS: Final[dict[tuple[str, str], Schema]] = {
         (leaf, "window_days"): _DAYS for leaf in ("EventCount", "Recency", "Monetary", "EventProperty", "EventSequence")
     },
     ("Recency", "value2"): _DAYS,
-    ("Window", "last"): {"pattern": _LENGTH},
-    ("Window", "from"): {"pattern": _MOMENT},
-    ("Window", "to"): {"pattern": _MOMENT},
-    ("Window", "between"): {"items": {"type": "string", "pattern": _NEARER_LENGTH}, "minItems": 2, "maxItems": 2},
+    **{
+        (window, field): limit
+        for window in ("Window", "DateWindow")
+        for field, limit in (
+            ("last", {"pattern": _LENGTH}),
+            ("from", {"pattern": _MOMENT}),
+            ("to", {"pattern": _MOMENT}),
+            ("between", {"items": {"type": "string", "pattern": _NEARER_LENGTH}, "minItems": 2, "maxItems": 2}),
+        )
+    },
+    ("DateWindow", "month"): {"minimum": MONTHS[0], "maximum": MONTHS[-1]},
     ("Step", "within"): {"pattern": _SPAN},
     ("LocalTime", "weekdays"): {"minItems": 1},
     ("LocalTime", "hours"): {"items": {"type": "string", "pattern": CLOCK_PATTERN}, "minItems": 2, "maxItems": 2},
@@ -150,7 +158,7 @@ def _complete(name: str, node: Schema) -> None:
 
 def _forbid_empty_lists(schema: Schema) -> None:
     for form in cast("list[Schema]", schema.get("anyOf", [])):
-        if form["type"] == "array":
+        if form.get("type") == "array":
             form.setdefault("minItems", 1)
 
 

@@ -12,6 +12,7 @@ from msgspec import UNSET
 
 from segment_copilot.language.lengths import EARLIEST, LATEST, to_microseconds
 from segment_copilot.language.nodes import (
+    DateWindow,
     EventCount,
     EventPeriods,
     EventProperty,
@@ -41,9 +42,9 @@ _INSTANT = re.compile(
 
 
 def operands(test: AnyTest | NumericTest) -> list[Scalar]:
-    """Return the values a test compares with, in order; empty for operators that take none."""
+    """Return the values a test compares with, in order; empty for operators that take none, or a window."""
     values = list[Scalar]()
-    if test.value is not UNSET:
+    if test.value is not UNSET and not isinstance(test.value, DateWindow):
         values.extend(test.value if isinstance(test.value, list) else [test.value])
     if test.value2 is not UNSET:
         values.append(test.value2)

@@ -36,7 +36,7 @@ from segment_copilot.stores.limits import LIMITS, Purpose
 from segment_copilot.stores.literals import identifier, lower
 from segment_copilot.stores.merging import Merge
 from segment_copilot.stores.refusals import ClickHouseError, refusal
-from segment_copilot.stores.turns import PlanningTurns, Turn
+from segment_copilot.stores.turns import FairTurns, PlanningTurns, Turn
 
 log = structlog.get_logger()
 logging.getLogger("asynch").setLevel(logging.WARNING)  # at DEBUG it writes every query with its values
@@ -70,6 +70,7 @@ _INSERT_SETTINGS = {
 }
 
 _ACQUIRE_SECONDS = 2.0  # for a connection of the pool to become free
+_QUEUE_SECONDS = 5.0  # for a tenant's turn, of queries that people wait for
 _GRACE_SECONDS = 5.0  # past a query's own limit, after which the server counts as frozen
 _KILL_SECONDS = 5.0
 _GONE_SECONDS = 30.0  # from the kill of a long query to its end: nothing looks for a kill while it is planned
@@ -207,18 +208,16 @@ class Session:
 
 
 class ClickHouse:
-    """One server. Safe for many tasks at once; each query takes one connection of the pool.
-
-    Where there are several shards, `cluster.Cluster` stands in its place.
+    """One server, or `cluster.Cluster` in its place. Safe for many tasks at once; each query takes a connection of the pool.
 
     All methods raise Unavailable (no free connection within two seconds, no turn of a long query within the seconds of
     its purpose, or the server gone), QueryTimeout and QueryTooExpensive (a limit of the purpose), and ClickHouseError for
     anything else the server refuses. A query's parameter `tenant` says whose it is.
     """
 
-    def __init__(self, options: Mapping[str, Any], *, pool: int) -> None:
+    def __init__(self, options: Mapping[str, Any], *, pool: int, of_one: int = 0) -> None:
         self._options = options
-        self._free = asyncio.Semaphore(pool)
+        self._free = FairTurns(pool, of_one=of_one or pool, late="Every ClickHouse connection is busy.")
         self._idle: list[_Connection] = []  # the last used first: the others may fade
         self._kills: set[asyncio.Task[None]] = set()
         self._turns = PlanningTurns()
@@ -245,8 +244,10 @@ class ClickHouse:
         text = lower(sql, params or {})
         query_id = query_id or uuid4().hex
         started = time.perf_counter()
-        async with self._turn(sql, params, purpose) as turn, self._query(purpose, query_id, turn) as connection:
-            columns, rows = await connection.run(text, query_id=query_id, settings=_settings(purpose), turn=turn)
+        tenant = (params or {}).get("tenant")
+        async with self._turn(sql, params, purpose) as turn, self._query(purpose, query_id, turn, tenant) as connection:
+            settings = _settings(purpose) | ({} if tenant is None else {"quota_key": f"tenant {tenant}"})
+            columns, rows = await connection.run(text, query_id=query_id, settings=settings, turn=turn)
         duration_ms = _log_query(purpose, query_id, started=started, rows=len(rows))
         return Result(columns, rows, query_id, duration_ms)
 
@@ -346,9 +347,11 @@ class ClickHouse:
         return self._turns.turn((params or {}).get("tenant"), size=len(sql), seconds=LIMITS[purpose].seconds)
 
     @asynccontextmanager
-    async def _query(self, purpose: Purpose, query_id: str, turn: Turn | None = None) -> AsyncGenerator[_Connection]:
+    async def _query(
+        self, purpose: Purpose, query_id: str, turn: Turn | None = None, tenant: object = None
+    ) -> AsyncGenerator[_Connection]:
         """Lend a connection for one query, with the deadline, the error mapping and the kill around it."""
-        async with self._slot():
+        async with self._slot(tenant if LIMITS[purpose].is_awaited else None):
             connection = await self._connected()
             async with self._guarded(connection, purpose, query_id, turn):
                 yield connection
@@ -371,16 +374,12 @@ class ClickHouse:
             raise failure from (None if failure is error else error)
 
     @asynccontextmanager
-    async def _slot(self) -> AsyncGenerator[None]:
-        try:
-            async with asyncio.timeout(_ACQUIRE_SECONDS):
-                await self._free.acquire()
-        except TimeoutError:
-            raise Unavailable("Every ClickHouse connection is busy.") from None
+    async def _slot(self, tenant: object = None) -> AsyncGenerator[None]:
+        turn = await self._free.next(tenant, _ACQUIRE_SECONDS if tenant is None else _QUEUE_SECONDS)
         try:
             yield
         finally:
-            self._free.release()
+            turn.end()
 
     async def _connected(self) -> _Connection:
         while self._idle:
@@ -448,13 +447,15 @@ async def _in_time(purpose: Purpose) -> AsyncGenerator[None]:
 
 
 @asynccontextmanager
-async def open_clickhouse(url: str, *, pool: int = 8) -> AsyncGenerator[ClickHouse]:
+async def open_clickhouse(url: str, *, pool: int = 8, of_one: int = 0) -> AsyncGenerator[ClickHouse]:
     """Open *pool* connections to `clickhouse://user:password@host:port/database`, each when it is first needed.
+
+    Of the queries that people wait for, *of_one* tenant has so many at once (0: as many as there are).
 
     `clickhouses://` speaks TLS. `?compression=lz4` compresses; other parameters are the driver's, or server settings.
     Raises InvalidInput when *url* is none of this.
     """
-    clickhouse = ClickHouse(read_url(url), pool=pool)
+    clickhouse = ClickHouse(read_url(url), pool=pool, of_one=of_one)
     try:
         yield clickhouse
     finally:

@@ -67,9 +67,11 @@ class NotOverShards(Conflict):
 class Shard:
     """A shard is the servers that hold some of the users; one of them is asked, and after it failed the next."""
 
-    def __init__(self, hosts: Sequence[Host], options: Mapping[str, Any], *, pool: int) -> None:
+    def __init__(self, hosts: Sequence[Host], options: Mapping[str, Any], *, pool: int, of_one: int = 0) -> None:
         self.hosts = tuple(hosts)
-        self._servers = [ClickHouse({**options, "host": host.name, "port": host.port}, pool=pool) for host in hosts]
+        self._servers = [
+            ClickHouse({**options, "host": host.name, "port": host.port}, pool=pool, of_one=of_one) for host in hosts
+        ]
         self._asked = 0
 
     @property
@@ -106,13 +108,20 @@ class Cluster(ClickHouse):
     """Several shards. All methods raise what `ClickHouse` raises, with the name of a shard that is away, and NotOverShards."""
 
     def __init__(
-        self, options: Mapping[str, Any], *, pool: int, name: str, postgres: Postgres, is_replicated: bool = False
+        self,
+        options: Mapping[str, Any],
+        *,
+        pool: int,
+        name: str,
+        postgres: Postgres,
+        is_replicated: bool = False,
+        of_one: int = 0,
     ) -> None:
-        super().__init__(options, pool=pool)
+        super().__init__(options, pool=pool, of_one=of_one)
         self.name = name
         self.is_replicated = is_replicated
         self.placement = Placement(postgres)
-        self._pool = pool
+        self._pool, self._of_one = pool, of_one
         self._shards: dict[int, Shard] = {}
         self._meeting = asyncio.Lock()
 
@@ -136,7 +145,7 @@ class Cluster(ClickHouse):
         async with self._meeting:
             for number, hosts in groupby(await self.hosts(), key=lambda host: host.shard):
                 if number not in self._shards:
-                    self._shards[number] = Shard(list(hosts), self._options, pool=self._pool)
+                    self._shards[number] = Shard(list(hosts), self._options, pool=self._pool, of_one=self._of_one)
             return list(self._shards.values())
 
     async def shards(self) -> list[Shard]:
@@ -289,13 +298,21 @@ class ShardedSession(Session):
 
 @asynccontextmanager
 async def open_cluster(
-    url: str, *, pool: int = 8, name: str, postgres: Postgres, is_replicated: bool = False
+    url: str,
+    *,
+    pool: int = 8,
+    of_one: int = 0,
+    name: str,
+    postgres: Postgres,
+    is_replicated: bool = False,
 ) -> AsyncGenerator[Cluster]:
     """Open the cluster *name* that the server of *url* knows, each connection when it is first needed.
 
     User, password and database are those of the URL on every server. Raises InvalidInput as `open_clickhouse` does.
     """
-    cluster = Cluster(read_url(url), pool=pool, name=name, postgres=postgres, is_replicated=is_replicated)
+    cluster = Cluster(
+        read_url(url), pool=pool, name=name, postgres=postgres, is_replicated=is_replicated, of_one=of_one
+    )
     try:
         yield cluster
     finally:

@@ -128,15 +128,15 @@ async def rebalance(cluster: Cluster, postgres: Postgres, *, progress: Callable[
     weights = {shard.number: shard.host.weight for shard in await cluster.all_shards()}
     if not any(weights.values()):
         raise Conflict("Every shard of the cluster has the weight 0; somebody has to have the users.", code="no_weight")
-    moved = 0
     async with cluster.users_move():
-        moved += await settle(cluster)
+        moved = await settle(cluster)
         steps = steps_to(await cluster.placement.shards(), weights, at_once=_BUCKETS_A_STEP)
-        for number, step in enumerate(steps, 1):
+    for number, step in enumerate(steps, 1):
+        async with cluster.users_move():
             await write_placement(postgres, step)
             cluster.placement.forget()
             moved += await settle(cluster)
-            progress(f"step {number} of {len(steps)}: {moved:,} users moved")
+        progress(f"step {number} of {len(steps)}: {moved:,} users moved")
     return moved
 
 

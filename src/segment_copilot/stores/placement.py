@@ -23,7 +23,6 @@ _KEY: Final = b"\0" * 16  # ClickHouse's sipHash64 has no other
 _FRESH_SECONDS: Final = 1.0
 
 _LOCK: Final = 0x5E6_54A4D
-_LOCK_SECONDS: Final = 600.0  # for others to have written or moved
 
 _READ: Final = "SELECT shards FROM shard_placement"
 # Where an id is another person's, as events/identity_links.py has decided.
@@ -111,10 +110,11 @@ class Placement:
     async def locked(self, *, alone: bool) -> AsyncGenerator[None]:
         """Hold the lock of who writes about users and who moves them, *alone* or with others."""
         kind = "" if alone else "_shared"
-        async with self._postgres.connection(seconds=_LOCK_SECONDS) as connection:
-            await connection.execute("SET lock_timeout = 0")
-            await connection.execute(f"SELECT pg_advisory_lock{kind}($1)", _LOCK)
-            yield  # what ends the connection gives the lock back
+        async with self._postgres.transaction() as transaction:  # whose end, however it comes, gives the lock back
+            for setting in ("lock_timeout", "idle_in_transaction_session_timeout"):
+                await transaction.execute(f"SET LOCAL {setting} = 0")
+            await transaction.execute(f"SELECT pg_advisory_xact_lock{kind}($1)", _LOCK)
+            yield
 
     def forget(self) -> None:
         """Read it anew when it is needed next."""
