@@ -82,7 +82,7 @@ from segment_copilot.people.identity import Identity
 from segment_copilot.people.profiles import Profiles
 from segment_copilot.settings import Settings
 from segment_copilot.stores.clickhouse import ClickHouse, open_clickhouse
-from segment_copilot.stores.cluster import open_cluster
+from segment_copilot.stores.cluster import Cluster, open_cluster
 from segment_copilot.stores.postgres import Postgres, open_postgres
 from segment_copilot.stores.presence import Presence
 
@@ -169,17 +169,20 @@ async def open_resources(settings: Settings) -> AsyncGenerator[Resources]:
     async with (
         open_postgres(settings.database_url, pool=settings.postgres_pool) as postgres,
         open_stored_events(settings, postgres) as clickhouse,
-        open_stored_events(settings, postgres, is_reading=True) as reading,
+        open_stored_events(settings, postgres, reads_beside=clickhouse) as reading,
     ):
         yield _build(settings, postgres, clickhouse, reading)
 
 
 def open_stored_events(
-    settings: Settings, postgres: Postgres, *, is_reading: bool = False
+    settings: Settings, postgres: Postgres, *, reads_beside: ClickHouse | None = None
 ) -> AbstractAsyncContextManager[ClickHouse]:
-    """Open ClickHouse: one server, or the shards of the cluster that the settings name; *is_reading* for who only reads."""
+    """Open ClickHouse: one server, or the shards of the cluster that the settings name.
+
+    *reads_beside* is it as it was opened to write, by who opens it once more for what only reads.
+    """
     url, pool, of_one = settings.clickhouse_url, settings.clickhouse_pool, 0
-    if is_reading:
+    if reads_beside is not None:
         url, of_one = settings.clickhouse_read_url or url, settings.clickhouse_tenant_queries
     if not settings.clickhouse_cluster:
         return open_clickhouse(url, pool=pool, of_one=of_one)
@@ -190,6 +193,7 @@ def open_stored_events(
         name=settings.clickhouse_cluster,
         postgres=postgres,
         is_replicated=settings.clickhouse_replicated,
+        beside=reads_beside if isinstance(reads_beside, Cluster) else None,
     )
 
 

@@ -22,7 +22,7 @@ from segment_copilot.errors import Conflict, Unavailable
 from segment_copilot.resources import Resources, open_resources
 from segment_copilot.settings import Settings
 from segment_copilot.stores.clickhouse_urls import read_url
-from segment_copilot.stores.cluster import Cluster, NotOverShards, Shard, on_each
+from segment_copilot.stores.cluster import Cluster, NotOverShards, Shard, on_each, open_cluster
 from segment_copilot.stores.literals import literal
 from segment_copilot.stores.merging import ROWS
 from segment_copilot.stores.migrations import lacking, migrate
@@ -240,3 +240,15 @@ def test_shards_are_shown_and_given_their_share_by_command(settings: Settings, m
     shown, moved = CliRunner().invoke(cli, ["list"]), CliRunner().invoke(cli, ["rebalance"])
     assert [line.split()[-2:] for line in shown.output.splitlines()[1:]] == [["1", "512"], ["1", "512"]]
     assert "0 users moved. Every shard has its share" in moved.output
+
+
+async def test_who_only_reads_is_told_where_the_shards_are(settings: Settings, resources: Resources, tenant: Tenant):
+    """A user that may not look into system.clusters, as that of CLICKHOUSE_READ_URL: here one that may not even log in."""
+    await order(resources, tenant, "ana", "bob")
+    nobody = settings.clickhouse_url.replace("app:", "nobody:")
+    assert isinstance(resources.clickhouse, Cluster)
+    options = {"name": settings.clickhouse_cluster, "postgres": resources.postgres}
+    async with open_cluster(nobody, **options, beside=resources.clickhouse) as reading:
+        assert [shard.number for shard in await reading.shards()] == [1, 2]
+        with pytest.raises(Unavailable, match="refuses the user"):
+            await reading.ping()

@@ -116,17 +116,21 @@ class Cluster(ClickHouse):
         postgres: Postgres,
         is_replicated: bool = False,
         of_one: int = 0,
+        beside: Cluster | None = None,
     ) -> None:
         super().__init__(options, pool=pool, of_one=of_one)
         self.name = name
         self.is_replicated = is_replicated
-        self.placement = Placement(postgres)
+        self.placement = Placement(postgres) if beside is None else beside.placement
+        self._beside = beside
         self._pool, self._of_one = pool, of_one
         self._shards: dict[int, Shard] = {}
         self._meeting = asyncio.Lock()
 
     async def hosts(self) -> list[Host]:
         """Ask the server of the URL for the servers of the cluster; raises Unavailable when it knows no such cluster."""
+        if self._beside is not None:  # whose user may look
+            return await self._beside.hosts()
         found = await super().fetch(_HOSTS, {"cluster": self.name}, purpose="catalog")
         hosts = [Host(*row) for row in found.rows]
         if not hosts:
@@ -305,13 +309,21 @@ async def open_cluster(
     name: str,
     postgres: Postgres,
     is_replicated: bool = False,
+    beside: Cluster | None = None,
 ) -> AsyncGenerator[Cluster]:
     """Open the cluster *name* that the server of *url* knows, each connection when it is first needed.
 
-    User, password and database are those of the URL on every server. Raises InvalidInput as `open_clickhouse` does.
+    User, password and database are those of the URL on every server. Where the user only reads, *beside* is the same cluster,
+    opened by one who may look where its servers are. Raises InvalidInput as `open_clickhouse` does.
     """
     cluster = Cluster(
-        read_url(url), pool=pool, name=name, postgres=postgres, is_replicated=is_replicated, of_one=of_one
+        read_url(url),
+        pool=pool,
+        name=name,
+        postgres=postgres,
+        is_replicated=is_replicated,
+        of_one=of_one,
+        beside=beside,
     )
     try:
         yield cluster
