@@ -13,6 +13,7 @@ from msgspec import UNSET, Struct, UnsetType
 from segment_copilot import compiler
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.audiences.references import References, lists_among
+from segment_copilot.audiences.spread import check_spread
 from segment_copilot.compiler import Compiled, Referenced, all_conditions, leaves, referenced_segments
 from segment_copilot.errors import Finding, InvalidInput
 from segment_copilot.events.discovery import Discovery
@@ -112,6 +113,7 @@ class Previews:
         parsed = parse(definition)
         named = [located.leaf for located in parsed.leaves]
         references = await self._references.load(tenant, referenced_segments(named))
+        check_spread(self._clickhouse, parsed, references)
         catalog = await self._discovery.catalog(tenant)
         linked = await self._links.has_any(tenant)
         compiled = self._compile(parsed, catalog, references, tenant, as_of, own_id, linked=linked)
