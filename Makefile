@@ -10,7 +10,8 @@ QUESTION ?= Create a segment for users who purchased in the last 7 days but neve
 unexport PYTHONDONTWRITEBYTECODE
 
 # Property tests that run on two shards as they do on one server.
-ON_SHARDS := $(addprefix tests/,$(addprefix language/test_,regressions.py laws.py identity.py moves.py narrowing.py evidence.py) events/test_values.py \
+ON_SHARDS := $(addprefix tests/,\
+	$(addprefix language/test_,regressions.py laws.py identity.py moves.py narrowing.py evidence.py) \
 	$(addprefix audiences/test_,live_refresh.py together.py uploads.py membership.py removals.py))
 
 # Modules stay whole, and keep the order that tests/conftest.py puts them into: what is slow first.
