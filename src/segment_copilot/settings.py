@@ -32,7 +32,13 @@ class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
     clickhouse_url: Annotated[
         str, Meta(description="ClickHouse, native TCP: clickhouse://user:password@host:port/database")
     ] = ""
-    clickhouse_cluster: Annotated[str, Meta(description="Cluster name for ON CLUSTER DDL; empty for one server")] = ""
+    clickhouse_cluster: Annotated[
+        str,
+        Meta(description="Cluster of the server's remote_servers whose shards hold the users; empty for one server"),
+    ] = ""
+    clickhouse_replicated: Annotated[
+        bool, Meta(description="Whether its tables are Replicated and made ON CLUSTER; needs Keeper")
+    ] = False
     postgres_pool: Annotated[Positive, Meta(description="PostgreSQL connections per process")] = 10
     clickhouse_pool: Annotated[Positive, Meta(description="ClickHouse connections per process")] = 8
 
@@ -176,6 +182,11 @@ class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
     copilot_breaker_seconds: Annotated[
         float, Meta(gt=0, description="How long, before one run tries the model again")
     ] = 15.0
+
+    @property
+    def on_cluster(self) -> str:
+        """The cluster whose tables are replicated and made ON CLUSTER; empty for none."""
+        return self.clickhouse_cluster if self.clickhouse_replicated else ""
 
 
 FILE: Final = "_FILE"

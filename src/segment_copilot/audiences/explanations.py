@@ -42,6 +42,7 @@ from segment_copilot.language.describe import describe_condition
 from segment_copilot.language.lengths import Length, before
 from segment_copilot.language.measure_checks import RANKED
 from segment_copilot.stores.clickhouse import ClickHouse, Purpose
+from segment_copilot.stores.merging import SUMS
 
 Logic = Literal["AND", "OR"]
 
@@ -179,7 +180,7 @@ class Explanations:
         """Count how the audience of a prepared definition comes about, stage by stage, by one query."""
         audience = _Audience(prepared.definition, prepared.compiled.plan.root)
         query = compiler.render_narrowing(prepared.compiled.plan, audience.conditions, audience.nodes)
-        result = await self._clickhouse.fetch(query.sql, query.params, purpose=purpose)
+        result = await self._clickhouse.fetch(query.sql, query.params, purpose=purpose, merge=SUMS)
         counted = _Counts(audience, compiler.read_narrowing(result.rows[0], audience.conditions, audience.nodes))
         stages = counted.stages(prepared.names)
         return Narrowing(
@@ -207,7 +208,7 @@ class Explanations:
         """Explain whether the user matches a prepared definition, and why: the person whose id this is."""
         plan, person = prepared.compiled.plan, await self._links.person(tenant, user_id)
         query = compiler.render_evidence(plan, user_id=person.user_id, other_ids=person.other_ids)
-        result = await self._clickhouse.fetch(query.sql, query.params, purpose=purpose)
+        result = await self._clickhouse.fetch(query.sql, query.params, purpose=purpose, user=person.user_id)
         found = compiler.read_evidence(plan, result.rows)
         zone = ZoneInfo(prepared.definition.timezone or tenant.timezone)
         parts = _Audience(prepared.definition, plan.root).leaves

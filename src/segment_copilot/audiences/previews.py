@@ -13,6 +13,7 @@ from msgspec import UNSET, Struct, UnsetType
 from segment_copilot import compiler
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.audiences.references import References, lists_among
+from segment_copilot.audiences.spread import check_spread
 from segment_copilot.compiler import Compiled, Referenced, all_conditions, leaves, referenced_segments
 from segment_copilot.errors import Finding, InvalidInput
 from segment_copilot.events.discovery import Discovery
@@ -24,6 +25,7 @@ from segment_copilot.language.describe import describe, describe_condition
 from segment_copilot.language.lint import lint
 from segment_copilot.stores.clickhouse import ClickHouse, Purpose
 from segment_copilot.stores.turns import FairTurns
+from segment_copilot.stores.merging import SUMS, sampled
 
 _AT_ONCE: Final = 1_000  # previews of a process
 _QUEUE_SECONDS: Final = 5.0  # for a tenant's turn
@@ -124,6 +126,7 @@ class Previews:
         parsed = parse(definition)
         named = [located.leaf for located in parsed.leaves]
         references = await self._references.load(tenant, referenced_segments(named))
+        check_spread(self._clickhouse, parsed, references)
         catalog = await self._discovery.catalog(tenant)
         linked = await self._links.has_any(tenant)
         compiled = self._compile(parsed, catalog, references, tenant, as_of, own_id, linked=linked)
@@ -207,7 +210,7 @@ class Previews:
         started = time.perf_counter()
         queries = [compiler.render_preview(plan, sample=limit, keys=keys) for keys in prepared.compiled.ranges]
         for query in queries:
-            result = await self._clickhouse.fetch(query.sql, query.params, purpose=purpose)
+            result = await self._clickhouse.fetch(query.sql, query.params, purpose=purpose, merge=sampled(limit))
             ((in_universe, in_audience, sample),) = result.rows
             universe, matched = universe + in_universe, matched + in_audience
             ids += sample
@@ -231,7 +234,7 @@ class Previews:
         described = _leaves_in_words(all_conditions(prepared.definition), prepared.names)
         planned = leaves(prepared.compiled.plan.root)
         query = compiler.render_counts(prepared.compiled.plan, planned)
-        result = await self._clickhouse.fetch(query.sql, query.params, purpose=purpose)
+        result = await self._clickhouse.fetch(query.sql, query.params, purpose=purpose, merge=SUMS)
         _, *counts = result.rows[0]
         return tuple(
             ConditionCount(leaf.pointer, words, matched)
@@ -245,7 +248,7 @@ class Previews:
         plan, other = first.compiled.plan, second.compiled.plan
         assert (plan.tenant_id, plan.as_of) == (other.tenant_id, other.as_of)  # noqa: S101  # what is asked of the store
         query = compiler.render_counts(plan, [plan.root, other.root, compiler.conjunction(plan.root, other.root)])
-        result = await self._clickhouse.fetch(query.sql, query.params, purpose=purpose)
+        result = await self._clickhouse.fetch(query.sql, query.params, purpose=purpose, merge=SUMS)
         return Overlap(*result.rows[0])
 
     async def count_over_time(self, tenant: Tenant, definition: Definition, instants: Sequence[datetime]) -> list[int]:
@@ -267,7 +270,7 @@ class Previews:
             for keys in compiled.ranges:
                 query = compiler.render_keys(compiled.plan, traits="history", keys=keys)
                 sql = f"SELECT count() FROM (\n{query.sql}\n)"
-                result = await self._clickhouse.fetch(sql, query.params, purpose="history")
+                result = await self._clickhouse.fetch(sql, query.params, purpose="history", merge=SUMS)
                 count += result.rows[0][0]
             counts.append(count)
         return counts
