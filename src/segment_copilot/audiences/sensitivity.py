@@ -20,6 +20,7 @@ from segment_copilot.language import (
     UserProperty,
 )
 from segment_copilot.language.catalog import Catalog, Property
+from segment_copilot.language.describe import describe_value
 from segment_copilot.language.neighbours import Variation, chosen, length_variations, number_variations
 
 VARIED: Final = 20
@@ -30,6 +31,7 @@ class Neighbour(Struct, frozen=True):
     """A value that a condition could have in the place of its own, and how many users the definition would match then."""
 
     value: float | str
+    words: str
     matched_users: int
 
 
@@ -54,6 +56,7 @@ class _Varied(Struct, frozen=True):
     own: Leaf
     variations: tuple[Variation, ...]
     first: int
+    is_length: bool
 
 
 class Sensitivity:
@@ -64,13 +67,13 @@ class Sensitivity:
         self._varied = dict[str, list[_Varied]]()
         timezone = definition.timezone or catalog.timezone
         for node, leaf in _planned(definition, plan):
-            found = [
-                some for some in (number_variations(leaf, _stored(leaf, catalog)), length_variations(leaf)) if some
-            ]
-            if not found or len(self._varied) == VARIED:
+            found = {False: number_variations(leaf, _stored(leaf, catalog)), True: length_variations(leaf)}
+            if not any(found.values()) or len(self._varied) == VARIED:
                 continue
-            for variations in found:
-                one = _Varied(node.pointer, leaf, variations, len(self.nodes))
+            for is_length, variations in found.items():
+                if not variations:
+                    continue
+                one = _Varied(node.pointer, leaf, variations, len(self.nodes), is_length)
                 self._varied.setdefault(node.pointer, []).append(one)
                 varied = [variation.leaf for variation in variations]
                 self.nodes += compiler.roots_with(plan, node.pointer, varied, timezone=timezone)
@@ -85,7 +88,10 @@ class Sensitivity:
 def _neighbours(varied: _Varied, counts: Sequence[int]) -> tuple[Neighbour, ...]:
     of_these = counts[varied.first : varied.first + len(varied.variations)]
     own = next(place for place, variation in enumerate(varied.variations) if variation.leaf == varied.own)
-    return tuple(Neighbour(varied.variations[place].value, of_these[place]) for place in chosen(own, of_these))
+    told = [(varied.variations[place].value, of_these[place]) for place in chosen(own, of_these)]
+    return tuple(
+        Neighbour(value, describe_value(varied.own, value, is_length=varied.is_length), count) for value, count in told
+    )
 
 
 def _planned(definition: Definition, plan: Plan) -> Iterator[tuple[SlotNode, Leaf]]:
