@@ -90,7 +90,8 @@ def _draw_neighbours(conditions: Sequence[Mapping[str, Any]], console: Console) 
 def neighbours_in_words(neighbours: Sequence[Mapping[str, Any]]) -> str:
     """Return what the count would be at each value: "4 times: 310 people; 5 times: 120"."""
     first, *rest = (f"{one['words']}: {one['matched_users']:,}" for one in neighbours)
-    return "; ".join([f"{first} people", *rest])
+    people = "person" if neighbours[0]["matched_users"] == 1 else "people"
+    return "; ".join([f"{first} {people}", *rest])
 
 
 def _draw_user(user: Mapping[str, Any], console: Console) -> None:

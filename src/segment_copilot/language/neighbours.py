@@ -63,8 +63,11 @@ def number_variations(leaf: Leaf, stored: Sequence[float]) -> tuple[Variation, .
         step = 1 if own < _FEW else round(own / _FEW)
         numbers = [own + times * step for times in range(-_TRIED, _TRIED + 1)]
         numbers = [number for number in numbers if number >= least and (most is None or number <= most)]
-    below = sorted(number for number in set(numbers) if number < own)[-_TRIED:]
-    above = sorted(number for number in set(numbers) if number > own)[:_TRIED]
+    below = sorted(number for number in set(numbers) if number < own)
+    above = sorted(number for number in set(numbers) if number > own)
+    # Each number that is stored tells people apart, so that more need not be tried; where one side has few, the other fills up.
+    tried = NEIGHBOURS // 2 if stored and min(len(below), len(above)) >= NEIGHBOURS // 2 else _TRIED
+    below, above = below[-tried:], above[:tried]
     return tuple(Variation(number, replace(leaf, value=number)) for number in (*below, own, *above))
 
 
