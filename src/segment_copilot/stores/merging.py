@@ -95,14 +95,17 @@ SUMS: Final = Merge(lambda answers: [_added(answers)])
 
 
 def sampled(limit: int) -> Merge:
-    """Put together one row of numbers, which are added, and in the end a list of texts in order, of which the first stay."""
+    """Put together one row of numbers, which are added, and of lists of texts in order, of which the first stay."""
 
     def together(answers: Sequence[Sequence[Row]]) -> list[Row]:
-        numbers = _added([[row[:-1]] for (row,) in answers])
-        found = chain.from_iterable(row[-1] for (row,) in answers)
-        return [(*numbers, sorted(found, key=str.encode)[:limit])]
+        columns = zip(*(row for (row,) in answers), strict=True)
+        return [tuple(_first(column, limit) if isinstance(column[0], list) else sum(column) for column in columns)]
 
     return Merge(together)
+
+
+def _first(lists: Sequence[Sequence[str]], limit: int) -> list[str]:
+    return sorted(chain.from_iterable(lists), key=str.encode)[:limit]
 
 
 def _folded(before: Row, row: Row, keys: int, folds: Sequence[Fold]) -> Row:
