@@ -179,7 +179,9 @@ class Previews:
         turn = await self._turns.next(tenant.id, _QUEUE_SECONDS)
         try:
             prepared = await self.prepare(tenant, definition, as_of=as_of or datetime.now(UTC))
-            return await self.count(prepared, limit=limit, breakdown=breakdown, sensitivity=sensitivity, purpose=purpose)
+            return await self.count(
+                prepared, limit=limit, breakdown=breakdown, sensitivity=sensitivity, purpose=purpose
+            )
         finally:
             turn.end()
 

@@ -99,12 +99,12 @@ def sampled(limit: int) -> Merge:
 
     def together(answers: Sequence[Sequence[Row]]) -> list[Row]:
         columns = zip(*(row for (row,) in answers), strict=True)
-        return [tuple(_first(column, limit) if isinstance(column[0], list) else sum(column) for column in columns)]
+        return [tuple(_sorted(column, limit) if isinstance(column[0], list) else sum(column) for column in columns)]
 
     return Merge(together)
 
 
-def _first(lists: Sequence[Sequence[str]], limit: int) -> list[str]:
+def _sorted(lists: Sequence[Sequence[str]], limit: int) -> list[str]:
     return sorted(chain.from_iterable(lists), key=str.encode)[:limit]
 
 
