@@ -14,16 +14,16 @@ from typing import Final
 
 from msgspec import Struct
 
-import segment_copilot.english_next
+import segment_copilot.english.reading
 from evals.corpus.examples import Example, read
 from evals.corpus.tenants import segment_ids, tenant
+from segment_copilot.english.reading.anchors import names_of
+from segment_copilot.english.reading.audience import CLEAR, LIKELY, left_of, understand
+from segment_copilot.english.reading.chart import TooLong
+from segment_copilot.english.reading.meanings import write
+from segment_copilot.english.reading.same import members
+from segment_copilot.english.reading.weights import learned
 from segment_copilot.english.times.dates import local_date
-from segment_copilot.english_next.anchors import names_of
-from segment_copilot.english_next.audience import CLEAR, LIKELY, left_of, understand
-from segment_copilot.english_next.chart import TooLong
-from segment_copilot.english_next.meanings import write
-from segment_copilot.english_next.same import members
-from segment_copilot.english_next.weights import learned
 from segment_copilot.language.equivalence import Form
 
 EPOCHS: Final = 40
@@ -33,7 +33,7 @@ PRIOR: Final = 0.02
 
 GUESSES: Final = Path(__file__).parent / "guesses.toml"
 """What some features were thought to be worth before there was a corpus: where learning begins."""
-WEIGHTS: Final = Path(segment_copilot.english_next.__file__).parent / "weights.toml"
+WEIGHTS: Final = Path(segment_copilot.english.reading.__file__).parent / "weights.toml"
 _LEARNED: Final = frozenset({"audience", "refuse"})
 
 Weights = Mapping[str, float]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from segment_copilot.english.plan import Turn
-from segment_copilot.english.reading import Conversation, Reader
+from segment_copilot.english.talk import Conversation, Reader
 from segment_copilot.language.catalog import Catalog, EventType, Property
 
 KINDS = {str: "string", bool: "boolean", int: "number", float: "number"}

@@ -1,143 +1,483 @@
-"""A conversation to what is asked now: answers take the place of the words they were asked about."""
+"""A conversation up to its last message: what is asked now, what an answer settles, what a short question leans on."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from itertools import pairwise
+from typing import Any, Final
 
 from msgspec import Struct, structs
 from rapidfuzz import fuzz, process, utils
 
+from segment_copilot.english import lexicon
+from segment_copilot.english.answers.drafts import document_of, short
+from segment_copilot.english.answers.quotes import quotes_of
 from segment_copilot.english.budget import TooInvolved, limited
-from segment_copilot.english.edits.drafted import Drafted
-from segment_copilot.english.edits.following import after, calls, commands
-from segment_copilot.english.plan import Ask, Context, Option, Plan
-from segment_copilot.english.questions.followups import continued
-from segment_copilot.english.understanding import understand
-from segment_copilot.english.words.lexer import Token, read, written
+from segment_copilot.english.edits import Edited, added
+from segment_copilot.english.outcomes import Asked, Choice, Drafted, Outcome, Refused
+from segment_copilot.english.plan import Base, Context
+from segment_copilot.english.questions.intents import (
+    Slots,
+    Understood,
+    asked,
+    content,
+    known_words,
+    phrases_of,
+    words_of,
+)
+from segment_copilot.english.questions.named import Unfit, event_in, field_in, other_value
+from segment_copilot.english.questions.open_words import answered, ask_about
+from segment_copilot.english.questions.question import Question, user_in
+from segment_copilot.english.times import dates
+from segment_copilot.english.words.languages import said_in_english_only
+from segment_copilot.english.words.lexer import Token, depth, read
+from segment_copilot.english.words.lexicon import stems
+from segment_copilot.english.words.sentence import read_sentence
+from segment_copilot.errors import InvalidDefinition
+from segment_copilot.language import decode, encode, meaning
+from segment_copilot.language.decode import MAX_DEPTH
+from segment_copilot.language.describe import describe
+from segment_copilot.language.edits import difference
 
-_REMEMBERED: Final = 12
-"""Messages further back say nothing about this one."""
 LONGEST: Final = 2_000
 """Characters of a message that is read."""
-_OF_HISTORY: Final = 3
+STEPS: Final = 600_000
+"""What the names of one message may take; a step is about a microsecond."""
+_REMEMBERED: Final = 12
 _ALIKE: Final = 80  # of 100
-_LONGEST_ANSWER: Final = 12  # words of an answer in the person's own words
-_ORDINALS: Final = {"first": 1, "second": 2, "third": 3, "fourth": 4, "1st": 1, "2nd": 2, "3rd": 3, "4th": 4, "one": 1, "two": 2, "three": 3,
-                    "four": 4, "a": 1, "b": 2, "c": 3, "d": 4, "1": 1, "2": 2, "3": 3, "4": 4, "last": -1, "former": 1, "latter": -1}  # fmt: skip
-_AROUND: Final = {"the", "option", "number", "one", "please", "i", "mean", "meant", "take", "use", "go", "with", "answer", "is", "it", "yes", "ok",
-                  "okay", "let", "us", "choose", "pick", ".", ",", "!", "#", ":", ")", "(", "that", "would", "be", "want"}  # fmt: skip
+_LONGEST_ANSWER: Final = 12  # words
+_BARE: Final = 3  # words of "refunds?"
+_LONG: Final = 80  # words: a longer message is no question, but one of its last sentences may be
+_LAST: Final = 3
+_SHORT: Final = 7  # words of a message that leans on another without saying so
+_ORDINALS: Final = {
+    "first": 1, "second": 2, "third": 3, "fourth": 4, "1st": 1, "2nd": 2, "3rd": 3, "4th": 4, "one": 1, "two": 2, "three": 3, "four": 4,
+    "a": 1, "b": 2, "c": 3, "d": 4, "1": 1, "2": 2, "3": 3, "4": 4, "last": -1, "former": 1, "latter": -1,
+}  # fmt: skip
+_FORMS: Final = stems(
+    "table chart graph plot list bar bars number text card picture diagram line csv again please same"
+)
+
+ReadAudience = Callable[[str], Outcome]
+ReadEdit = Callable[[str, Base], Outcome | None]
 
 
-class Dialogue(Struct, frozen=True):
-    """*text* is the request as it stands now, *before* the requests before it."""
+class Reads(Struct, frozen=True):
+    """Holds the readers of sentences: of an audience, and (where there is one) of a change to a base."""
 
-    text: str
-    before: tuple[str, ...] = ()
-    drafted: Drafted | None = None  # what an edit would change
-    recent: bool = True  # whether that is what was spoken of last
+    audience: ReadAudience
+    edit: ReadEdit | None = None
 
 
-def dialogue(said: Sequence[str], context: Context, *, most: int) -> Dialogue:
-    """The conversation up to its last message, from what the person *said*.
+class Said(Struct, frozen=True):
+    """A message and what it was understood as; exactly one of the four is there, or none when nothing was said.
 
-    An earlier message that is too long, or takes more than *most* steps, says nothing; so does one after it when all
-    together take more than a few times as many.
+    *text* is the request as it stands with its answers. *quotes* tell its words, where that is known.
     """
-    shown = context.drafted
-    replayed = shown if shown is None or shown.saved else None  # a draft in view is what the messages before made
-    now, left = Dialogue("", drafted=replayed), most * _OF_HISTORY
-    for utterance in said[-_REMEMBERED:]:
-        if not now.text or len(utterance) > LONGEST:
-            now = structs.replace(now, text=utterance if len(utterance) <= LONGEST else now.text)
-            continue
-        with limited(min(most, left)) as work:
-            try:
-                now = _next(now, utterance, context)
-            except (TooInvolved, OverflowError):  # it was refused when it was said
-                now = structs.replace(now, text=utterance, before=(*now.before, now.text))
-        left = max(0, left - work.spent)
-    return structs.replace(now, drafted=_table(shown, now.drafted))
+
+    text: str = ""
+    question: Understood | None = None
+    outcome: Outcome | None = None
+    edit: Outcome | None = None
+    aside: tuple[str, ...] = ()
+    base: Base | None = None  # what is on the table after it
+    was: Base | None = None  # what was on it before
+    counts: bool = False  # the audience was only asked to be counted
+    orders: bool = False  # it asks something of the answer too
+    quotes: tuple[Mapping[str, Any], ...] = ()
 
 
-def _next(now: Dialogue, utterance: str, context: Context) -> Dialogue:
-    """The conversation with one more message; of *now* the draft is what the messages before made."""
-    if len(now.text) > LONGEST:  # with the answers that it was given
+def dialogue(said: Sequence[str], context: Context, reads: Reads) -> Said:
+    """Return the last message as it was understood after those before it.
+
+    What is in view is what the server holds now, whatever messages made of it: each is read over it, and what one of them
+    made stays on the table only where nothing is in view.
+    """
+    texts = said[-_REMEMBERED:]
+    base, rest = _made_here(texts, context, reads)
+    now = Said(base=base)
+    for text in rest:
+        now = _next(now if base is None else structs.replace(now, base=base), text, context, reads)
+    return now
+
+
+def _made_here(texts: Sequence[str], context: Context, reads: Reads) -> tuple[Base | None, Sequence[str]]:
+    """Return what is in view, with what it was before where this conversation made it, and the messages since."""
+    base, since = context.base, 0
+    now = Said()
+    for at, text in enumerate(texts[:-1] if base is not None else ()):
+        before, now = now.base, _next(now, text, structs.replace(context, base=None), reads)
+        if base is not None and now.base is not None and now.base is not before and _same(now.base, base):
+            base, since = structs.replace(base, earlier=now.base.earlier, named=now.base.named), at + 1
+    return base, texts[since:]
+
+
+def _same(one: Base, other: Base) -> bool:
+    """Return whether two drafts say the same, however they are spelled."""
+    try:
+        return meaning(decode(one.definition)) == meaning(decode(other.definition))
+    except InvalidDefinition:
+        return False
+
+
+def _next(before: Said, text: str, context: Context, reads: Reads) -> Said:
+    if len(text) > LONGEST:
+        return Said(text, aside=(too_long(text),), base=before.base)
+    found = _settled(before, text, reads) or _of_each_answer(before, text, context, reads)
+    if found is None:
+        try:
+            with limited(STEPS):
+                found = _read(before, text, context, reads)
+        except TooInvolved:
+            found = Said(text, aside=(_INVOLVED,), base=before.base)
+        except OverflowError:
+            found = Said(text, aside=(_TOO_LARGE,), base=before.base)
+    table = _on_the_table(structs.replace(found, base=before.base))
+    return structs.replace(found, base=table or before.base or context.base, was=before.base)
+
+
+_INVOLVED: Final = "This sentence is too involved for the offline model: please say it in a shorter one."
+_TOO_LARGE: Final = "A number in this message is too large for the offline model: please say it with a smaller one."
+
+
+def too_long(text: str) -> str:
+    """Return the sentence that refuses a long message."""
+    return f"The offline model reads at most {LONGEST:,} characters, and this message has {len(text):,}: please say it in fewer words."
+
+
+def _on_the_table(found: Said) -> Base | None:
+    """Return what a message made: a draft, which the next one may speak of."""
+    drafted = found.edit if isinstance(found.edit, Drafted) else found.outcome
+    if not isinstance(drafted, Drafted) or found.counts:
+        return None
+    if isinstance(drafted, Edited):
+        return Base(drafted.document, drafted.name, None, False, drafted.assumptions, drafted.named, found.base)
+    return Base(document_of(drafted.definition), drafted.name, assumptions=drafted.assumptions, earlier=found.base)
+
+
+def _read(before: Said, text: str, context: Context, reads: Reads) -> Said:
+    if (foreign := said_in_english_only(text, context.index.vocabulary)) is not None:
+        return Said(text, aside=foreign)
+    if not content(read(text)) and not any(token.kind != "sign" for token in read(text)):
+        return Said(text, aside=("There is no question in this message.",))
+    if depth(read(text)) > MAX_DEPTH:
         raise TooInvolved
-    shown, before = context.drafted, (*now.before, now.text)
-    then = structs.replace(context, drafted=_table(shown, now.drafted), recent=now.recent)
-    asked = understand(now.text, then, follows=bool(now.before))
-    told = shown is not None and commands(utterance, shown, context)
-    settled = None if told else _settled(now.text, utterance, asked)
-    if settled is not None:
-        return structs.replace(now, text=settled)
-    question = calls(asked) and after(asked, None) is None
-    text = (question and continued(now.text, utterance, then)) or utterance
-    recent = after(asked, None) is not None or (now.recent and not calls(asked))
-    return Dialogue(text, before, after(asked, now.drafted), recent)
+    if len(read(text)) <= _LONG and (gate := asked(_plain(text, context), only=_GATE)) is not None:
+        orders = gate.intent.name == "order" and before.base is not None and reads.edit is not None
+        edit = reads.edit(text, before.base) if orders and before.base and reads.edit else None  # "remove the window"
+        return Said(text, edit=edit) if isinstance(edit, Drafted) else Said(text, question=gate)
+    if (counted := _COUNTED.match(text)) is not None and not content(_without(counted[2])):
+        return _audience(counted[1], reads, counts=True)
+    understood = _question(before, text, context)
+    edit = (
+        reads.edit(text, before.base)
+        if before.base is not None and reads.edit is not None and not _is_told(understood)
+        else None
+    )
+    if isinstance(edit, Drafted | Asked):
+        return Said(text, edit=edit)
+    if understood is not None and understood.intent.answer == "count":
+        return _audience(understood.slots.text, reads, counts=True)
+    if understood is not None and understood.intent.refuse and not _begins_a_question(text):
+        people = _audience(text, reads)  # "average visit longer than 80 minutes" asks for people
+        understood = None if isinstance(people.outcome, Drafted | Asked) else understood
+    if understood is not None:
+        return Said(text, question=understood)
+    if edit is not None:
+        return Said(text, edit=edit)
+    if _asks(text):
+        return Said(text, outcome=Refused(""))
+    kept, orders = without_orders(text)
+    found = _audience(kept, reads)
+    if before.base is not None and isinstance(found.outcome, Drafted) and _is_part(kept):
+        return Said(text, edit=_more_or_anew(before.base, found.outcome, context))
+    quotes = tuple(quote for quote in found.quotes if quote["text"] in text)  # an order may have stood inside of one
+    return structs.replace(found, orders=orders, quotes=quotes)
 
 
-def _table(shown: Drafted | None, replayed: Drafted | None) -> Drafted | None:
-    """What lies on the table: the draft in view; else what the messages before made of the segment in view, or of nothing."""
-    if shown is None or shown.saved:
-        return replayed or shown
-    before = replayed.earlier if replayed is not None and replayed.definition == shown.definition else replayed
-    return structs.replace(shown, earlier=before)
+def _is_told(understood: Understood | None) -> bool:
+    """Return whether a message only wants to be told something, or thanks: it changes no draft."""
+    row = understood.intent if understood is not None else None
+    return row is not None and row.answer in {"say", "acknowledged"} and not row.refuse
 
 
-def _settled(text: str, utterance: str, asked: Plan) -> str | None:
-    """*text* with the answer *utterance* in it; None when nothing was asked about it, or this is no answer."""
-    if not isinstance(asked, Ask) or not asked.phrase:
+def _begins_a_question(text: str) -> bool:
+    first = next((token.lower for token in read(text) if token.kind != "sign"), "")
+    return text.rstrip().endswith("?") or first in phrases_of("begins_a_question")
+
+
+_NO_AUDIENCE: Final = frozenset({"where", "why", "when", "how"})
+
+
+def _asks(text: str) -> bool:
+    """Return whether a message asks by its beginning: it is no audience, even where its other words would make one."""
+    first, second = [*(token for token in read(text) if token.kind != "sign"), None, None][:2]
+    if first is None or first.lower != "what":
+        return first is not None and first.lower in _NO_AUDIENCE
+    return second is not None and not words_of("people").has(second)
+
+
+_COUNTED: Final = re.compile(r"(.+?)\s*(?:→|->|=>|–>)\s*([^→>]+)$", re.DOTALL)
+"""An audience, and behind an arrow that its number is asked for."""
+
+
+def _without(text: str) -> tuple[Token, ...]:
+    """Return the words behind an arrow that ask for anything but a number."""
+    counting = words_of("headcount")
+    return tuple(token for token in read(text) if not counting.has(token))
+
+
+def _audience(text: str, reads: Reads, *, counts: bool = False) -> Said:
+    """Return what is asked for people: a draft, or a question where words have no number."""
+    outcome = reads.audience(text)
+    if isinstance(outcome, Refused):
+        outcome = ask_about(text, outcome, reads.audience) or outcome
+    elif isinstance(outcome, Asked) and _says_no_number(outcome):
+        outcome = ask_about(text, None, reads.audience) or outcome
+    quotes = quotes_of(text, outcome) if isinstance(outcome, Drafted) else ()
+    return Said(text, outcome=outcome, counts=counts, quotes=quotes)
+
+
+def _says_no_number(asked: Asked) -> bool:
+    """Return whether the one reading that is offered counts and dates nothing: "active users" who ever did anything."""
+    said = [encode(one.draft.definition) for one in asked.options]
+    return len(said) == 1 and b'"window' not in said[0] and set(_NUMBER.findall(said[0])) <= {b"1"}
+
+
+_NUMBER: Final = re.compile(rb"(?<=:)[0-9.]+")
+
+
+@cache
+def _orders() -> re.Pattern[str]:
+    """Return what asks something of the answer, up to the end of its sentence: "and tell me it is saved"."""
+    starts, verbs, objects = ("|".join(phrases_of(f"answer_{kind}")) for kind in ("starts", "orders", "objects"))
+    order = rf"(?:(?:{verbs})\s+(?:{objects})\b|(?:{starts})\b)"
+    joint = r"(?:and|then|also|please|finally|but|now)"
+    return re.compile(
+        rf"(?:[.!;,]|\s{joint})\s+(?:{joint}\s+)*{order}.*?(?:[.!?;](?=\s|$)|$)", re.IGNORECASE | re.DOTALL
+    )
+
+
+@cache
+def _besides() -> re.Pattern[str]:
+    """Return what else is asked in the order to make a segment: "create and save"."""
+    makes, besides = ("|".join(phrases_of(f"answer_{kind}")) for kind in ("making", "beside"))
+    return re.compile(rf"^((?:\W*\w+\W+){{0,4}}?(?:{makes}))\s*(?:,|and|&)\s*(?:{besides})\b", re.IGNORECASE)
+
+
+def without_orders(text: str) -> tuple[str, bool]:
+    """Return a request without what it asks of the answer, and whether it asks anything; what is nothing else stays."""
+    making = _besides().sub(r"\1", text)
+    kept = _orders().sub(" ", making).strip(" \n—–-,;")
+    return (kept, True) if kept and (making != text or _orders().search(text)) else (text, False)
+
+
+# Answers to a question of ours
+
+
+def _settled(before: Said, text: str, reads: Reads) -> Said | None:
+    """Return the request before with this answer in it; None when nothing was asked, or this is no answer."""
+    if isinstance(before.edit, Asked):
+        option = picked(text, [one.label for one in before.edit.options])
+        if option is not None:
+            return Said(before.text, edit=before.edit.options[option].draft)
+    if isinstance(before.outcome, Asked):
+        option = picked(text, [one.label for one in before.outcome.options])
+        if option is not None:
+            drafted = before.outcome.options[option].draft
+            quotes = ({"text": text.strip(), "pointers": [""]}, *quotes_of(before.text, drafted))
+            return Said(before.text, outcome=drafted, counts=before.counts, quotes=quotes if text.strip() else ())
+    words = content(read(text))
+    if not isinstance(before.outcome, Asked | Refused) or not words or len(words) > _LONGEST_ANSWER:
         return None
-    option = picked(utterance, asked.options)
-    if option is not None:
-        return asked.around.replace("{}", option.value) if asked.around else replaced(text, asked.phrase, option.value)
-    words = read(utterance)
-    if not words or len(words) > _LONGEST_ANSWER or utterance.rstrip().endswith("?"):
+    if text.rstrip().endswith("?") or (_names_people(text) and isinstance(reads.audience(text), Drafted)):
         return None
-    said = _in_own_words(words, asked)
-    return asked.around.replace("{}", said) if asked.around else replaced(text, asked.phrase, said)
+    found = _in_own_words(before, text.strip(), reads)
+    if found is None:
+        return None
+    quotes = tuple({"text": part, "pointers": [""]} for part in (text.strip(), before.text.strip()))
+    return Said(before.text, outcome=found, counts=before.counts, quotes=quotes)
 
 
-def picked(utterance: str, options: Sequence[Option]) -> Option | None:
-    """The option that an answer names: by its words, or by its place in the list."""
-    for option in options:
-        if utterance.strip().casefold() in {option.value.casefold(), option.label.casefold()}:
-            return option
-    tokens = read(utterance)
+def _names_people(text: str) -> bool:
+    """Return whether a message says of whom it speaks, as a request does and an answer does not."""
+    return any(words_of("people").has(token) for token in read(text))
+
+
+def _of_each_answer(before: Said, text: str, context: Context, reads: Reads) -> Said | None:
+    """Return what a change makes of each answer to the question before, where the message gives none of them."""
+    asked = before.edit if isinstance(before.edit, Asked) else before.outcome
+    if not isinstance(asked, Asked) or reads.edit is None or _names_people(text):
+        return None
+    made: dict[str, Edited] = {}
+    for one in asked.options:
+        document = one.draft.document if isinstance(one.draft, Edited) else document_of(one.draft.definition)
+        changed = reads.edit(text, Base(document, assumptions=one.draft.assumptions))
+        if not isinstance(changed, Edited):
+            return None
+        patch = difference(before.base.definition, changed.document) if before.base is not None else ()
+        made.setdefault(meaning(changed.definition), structs.replace(changed, patch=patch))
+    options = [Choice(describe(one.definition, context.segment_names), one) for one in made.values()]
+    one, *more = options
+    return Said(text, edit=Asked(asked.question, tuple(options)) if more else one.draft)
+
+
+def _is_part(text: str) -> bool:
+    """Return whether a message names nobody and asks for no segment: over a draft it may be one condition more."""
+    first = next((token.lower for token in read(text) if token.kind != "sign"), "")
+    return not _names_people(text) and first not in lexicon.words("commands")
+
+
+def _more_or_anew(base: Base, found: Drafted, context: Context) -> Asked:
+    """Ask whether a condition is meant besides the draft on the table, or in its place."""
+    both: tuple[Drafted, ...] = (added(base, found, context.catalog), found)
+    options = tuple(Choice(describe(one.definition, context.segment_names), one) for one in both)
+    return Asked("Is that one condition more, or a new audience?", options)
+
+
+def _in_own_words(before: Said, text: str, reads: Reads) -> Drafted | None:
+    """Return the request with the answer in the place of the words that it is about, else at its end."""
+    refused = reads.audience(before.text)
+    if isinstance(refused, Refused):
+        if (found := answered(before.text, refused, text, reads.audience)) is not None:
+            return found
+        places = [one.text for one in refused.unplaced if one.text and one.text in before.text]
+        wholes = [before.text.replace(place, text, 1) for place in places[:1]]
+    else:
+        wholes = [f"{before.text.rstrip(' .!')} {text}"]
+    outcomes = (reads.audience(whole) for whole in wholes)
+    return next((structs.replace(one, reading=()) for one in outcomes if isinstance(one, Drafted)), None)
+
+
+def picked(text: str, labels: Sequence[str]) -> int | None:
+    """Return which option an answer names: by its words, or by its place in the list."""
+    for at, (label, shown) in enumerate(zip(labels, short(labels), strict=True)):
+        if text.strip().casefold() in {label.casefold(), shown.casefold(), label[:200].casefold()}:
+            return at
+    tokens = read(text)
     words = [token.lower for token in tokens]
-    told = [word for word in words if word not in _AROUND] or [word for word in words if word == "one"][:1]
-    if len(told) == 1 and told[0] in _ORDINALS and (place := _ORDINALS[told[0]]) <= len(options):
-        return options[place - 1 if place > 0 else place] if options else None
+    told = [one for one in words if one.isalnum() and one not in phrases_of("answer_around")] or [
+        one for one in words if one == "one"
+    ][:1]
+    if len(told) == 1 and told[0] in _ORDINALS and labels and (place := _ORDINALS[told[0]]) <= len(labels):
+        return place - 1 if place > 0 else len(labels) - 1
     if any(token.kind in {"number", "money"} for token in tokens):
         return None  # another number than the option's is another answer
-    found = process.extractOne(
-        utterance,
-        [option.label for option in options],
-        scorer=fuzz.token_set_ratio,
-        processor=utils.default_process,
-        score_cutoff=_ALIKE,
+    found = process.extractOne(text, labels, scorer=fuzz.token_set_ratio, processor=utils.default_process, score_cutoff=_ALIKE)  # fmt: skip
+    return found[2] if found else None
+
+
+# Questions, and those that lean on the one before
+
+
+def _question(before: Said, text: str, context: Context) -> Understood | None:
+    user, rest, sure = user_in(text)
+    if user:
+        found = asked(_sorted(rest, context, user=user))
+        if found is not None and (sure or found.slots.segments or not found.slots.text):
+            return found
+    question = _sorted(text, context)
+    if len(question.tokens) > _LONG:
+        return _one_sentence(question, context)
+    earlier = before.question if before.question is not None and before.question.intent.follows else None
+    base = before.base is not None and not question.mentions
+    if earlier is None:
+        found = asked(question, base=base) or _one_sentence(question, context)
+        return found or _of_the_viewed(before, question, context)
+    core, opened = _opened(question, context)
+    leans = opened or _points(question) or len(question.free) <= _BARE
+    if leans and (found := _substituted(earlier, core)) is not None:
+        return found
+    if leans and (found := asked(core, inherited=earlier.slots)) is not None:
+        return found
+    found = asked(question, base=base)
+    if found is None and len(question.free) <= _SHORT:
+        found = asked(core, inherited=earlier.slots)
+    return found or _one_sentence(question, context)
+
+
+def _of_the_viewed(before: Said, question: Question, context: Context) -> Understood | None:
+    """Of "is it growing?", "trend": a question about the saved segment that the person looks at."""
+    segment = context.catalog.segments.get(before.base.segment_id or 0) if before.base is not None else None
+    if segment is None or question.mentions or len(question.free) > _SHORT:
+        return None
+    return asked(question, inherited=Slots(segments=(segment,)))
+
+
+def _sorted(text: str, context: Context, *, user: str = "") -> Question:
+    names = context.names
+    tokens = read_sentence(text, names.vocabulary | known_words(), names.is_name).tokens
+    return Question(tokens, context.index, dates.local_date(context.as_of, context.timezone), user=user)
+
+
+_GATE: Final = ("secrets", "other workspace", "greeting", "itself", "order", "acknowledged")
+"""Rows that are tried before a change of the draft: none of them is one."""
+
+
+def _plain(text: str, context: Context) -> Question:
+    return Question(read(text), context.index, dates.local_date(context.as_of, context.timezone))
+
+
+def _one_sentence(question: Question, context: Context) -> Understood | None:
+    """Of "that sounds wrong. How many members does it have?": the question among remarks, the last one first."""
+    today = dates.local_date(context.as_of, context.timezone)
+    ends = [at for at, token in enumerate(question.tokens) if token.text in {".", "!", "?"}]
+    for start, end in list(pairwise([-1, *ends]))[: -_LAST - 1 : -1]:
+        if question.tokens[end].text == "?" and 1 < end - start <= min(_LONG, len(question.tokens) - 1):
+            found = asked(Question(question.tokens[start + 1 : end + 1], context.index, today))
+            if found is not None and found.intent.name not in _GATE:
+                return found
+    return None
+
+
+def _opened(question: Question, context: Context) -> tuple[Question, bool]:
+    """Return the question without the words that lean on what was said before, and whether there were any."""
+    tokens, opened = question.tokens, False
+    phrases = [tuple(phrase.split()) for phrase in phrases_of("openers")]
+    while found := next((one for one in phrases if tuple(token.lower for token in tokens[: len(one)]) == one), None):
+        tokens, opened = tokens[len(found) :], True
+    by = bool(tokens) and tokens[0].lower in {"by", "per", "in", "on", "as"}
+    today = dates.local_date(context.as_of, context.timezone)
+    return Question(tokens, context.index, today), opened or by
+
+
+def _points(question: Question) -> bool:
+    return not question.mentions and bool(
+        {"it", "its", "they", "them", "their", "that", "those"} & set(question.lowers)
     )
-    return options[found[2]] if found else None
 
 
-def _in_own_words(words: tuple[Token, ...], asked: Ask) -> str:
-    """An answer that is only a number or a length of time is put into the question's template."""
-    bare = all(token.kind in {"number", "money", "sign"} or token.lower in _MEASURES for token in words)
-    return asked.template.format(written(words)) if asked.template and bare else written(words)
+def _substituted(earlier: Understood, core: Question) -> Understood | None:
+    """Return the earlier question with the time span, segment, event or property of this one; None when it says more."""
+    before = earlier.slots
+    left = tuple(at for at in core.free if core.tokens[at].stem not in _FORMS and content((core.tokens[at],)))
+    spent = frozenset(core.free) - frozenset(left)
+    event, field = before.event, before.field
+    if left and event is not None:
+        found = other_value(core, left, event) or event_in(core, spent, left)
+        event = None if isinstance(found, Unfit) else found
+    elif left and field is not None:
+        owned = field_in(core, spent, left, "")
+        field = None if isinstance(owned, Unfit) else owned
+    elif left:
+        return None
+    if (event, field) == (None, None) and left:
+        return None
+    if core.segments and len(core.segments) != len(before.segments):
+        return None
+    if not (left or core.windows or core.segments or any(core.tokens[at].stem in _FORMS for at in core.free)):
+        return None
+    return structs.replace(earlier, slots=_merged(before, core, event, field))
 
 
-_MEASURES: Final = {"more", "than", "over", "above", "at", "least", "under", "less", "fewer", "below", "up", "to", "or", "about", "around", "days", "day",
-                    "weeks", "week", "months", "month", "years", "year", "hours", "hour", "times", "in", "total", "last", "the", "past", "between", "and",
-                    "once", "twice"}  # fmt: skip
-
-
-def replaced(text: str, phrase: str, answer: str) -> str:
-    """*text* with *answer* where *phrase* stands, as written or as read; at its end where it cannot be found."""
-    pattern = r"\s*".join(re.escape(part) for part in phrase.split())
-    for whole in (text, written(read(text))):
-        found = re.search(pattern, whole, re.IGNORECASE)
-        if found:
-            return f"{whole[: found.start()]}{answer}{whole[found.end() :]}"
-    return f"{text} and {answer}"
+def _merged(before: Slots, core: Question, event: Any, field: Any) -> Slots:
+    return structs.replace(
+        before,
+        segments=core.segments or before.segments,
+        windows=core.windows or before.windows,
+        event=event,
+        field=field,
+        notes=tuple(one.note for one in core.mentions if one.note),
+    )

@@ -23,7 +23,6 @@ from segment_copilot.copilot.models import (
     UserMessage,
 )
 from segment_copilot.copilot.models.offline import OfflineModel
-from segment_copilot.copilot.models.offline_next import OfflineNextModel
 from segment_copilot.copilot.tools import TOOLS
 from segment_copilot.copilot.tools.signature import decode_arguments
 from segment_copilot.language import decode
@@ -78,7 +77,7 @@ def request(
     return ModelRequest("", (*asked, *messages), tools, catalog, AS_OF, catalog.timezone, tools_allowed)
 
 
-def turn(asked: ModelRequest, *, model: OfflineModel | OfflineNextModel = _MODEL) -> list[ModelEvent]:
+def turn(asked: ModelRequest, *, model: OfflineModel = _MODEL) -> list[ModelEvent]:
     """Every event of one turn, of a model that has read much before, as a service's has, or of another *model*."""
 
     async def collect() -> list[ModelEvent]:
@@ -94,7 +93,7 @@ def play(
     failing: str = "",
     without: str = "",
     results: Mapping[str, Any] | None = None,
-    model: OfflineModel | OfflineNextModel = _MODEL,
+    model: OfflineModel = _MODEL,
 ) -> Played:
     """Ask *text* and answer each call until the model says it is done. *failing* is the tool that fails."""
     messages: tuple[Message, ...] = ()

@@ -1,0 +1,180 @@
+"""Makes a draft, a question or a refusal of a sentence: the readings of it, how likely each is, and whether one is clear."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Final
+
+from msgspec import Struct, structs
+
+from segment_copilot.english.linking.names import Names
+from segment_copilot.english.outcomes import Asked, Choice, Drafted, Part, Refused
+from segment_copilot.english.reading.anchors import Anchors, find, names_of
+from segment_copilot.english.reading.chart import Chart, TooLong
+from segment_copilot.english.reading.meanings import Reading, clauses, write
+from segment_copilot.english.reading.refusals import unplaced
+from segment_copilot.english.reading.same import members
+from segment_copilot.english.reading.weights import NULL, learned
+from segment_copilot.language import Definition
+from segment_copilot.language.catalog import Catalog
+from segment_copilot.language.describe import describe, entitle
+from segment_copilot.language.equivalence import Form
+
+LONGEST: Final = 2_000
+"""Characters of a request: a longer one is not read."""
+CLEAR: Final = 0.8
+"""How likely a reading must be to be drafted without asking."""
+LIKELY: Final = 0.5
+"""How likely two readings must be together to be asked about."""
+_WORDS: Final = 160
+
+
+class Candidate(Struct, frozen=True):
+    """A definition that a sentence may mean, with the readings that give it; *left* are words that it does not explain."""
+
+    definition: Definition
+    reading: Reading
+    pointers: tuple[tuple[str, int], ...]
+    probability: float
+    left: int
+
+
+class Understood(Struct, frozen=True):
+    """All that a sentence may mean, likeliest first, and what it mentions."""
+
+    found: Anchors
+    candidates: tuple[Candidate, ...]
+    readings: tuple[Reading, ...]
+    steps: int = 0
+
+
+def read_audience(
+    text: str, catalog: Catalog, as_of: datetime, timezone: str, *, weights: Mapping[str, float] | None = None
+) -> Drafted | Asked | Refused:
+    """Return what *text* asks for, in a tenant's *catalog*, at *as_of*: a draft only when it is clearly meant."""
+    if len(text) > LONGEST:
+        said = (
+            f"This request has {len(text):,} characters; at most {LONGEST:,} are read. Please say it in a shorter one."
+        )
+        return Refused(said, too_long=True)
+    try:
+        understood = understand(text, catalog, as_of, timezone, weights=weights)
+    except TooLong:
+        return Refused(
+            "This sentence has too many parts to be read as one audience. Please say it in a shorter one.",
+            too_long=True,
+        )
+    return decide(understood, catalog)
+
+
+def understand(
+    text: str, catalog: Catalog, as_of: datetime, timezone: str, *, weights: Mapping[str, float] | None = None
+) -> Understood:
+    """Return what *text* may mean.
+
+    Raises:
+        TooLong: It has more parts than are read.
+    """
+    given = learned() if weights is None else weights
+    found = find(text, names_of(catalog), as_of, timezone)
+    if len(found.tokens) > _WORDS:
+        raise TooLong
+    chart = Chart(found, given)
+    readings = chart.read()
+    return Understood(found, candidates(readings, given, found.names), readings, chart.steps)
+
+
+def candidates(readings: Sequence[Reading], weights: Mapping[str, float], names: Names) -> tuple[Candidate, ...]:
+    """Return the definitions of some readings, those of the same members as one, with what is likeliest first."""
+    whole = [(one, write(one, names)) for one in readings if one.fragment is None and one.window is None]
+    nothing = weights.get(NULL, 0.0)
+    top = max([*(one.score for one, _ in whole), nothing])
+    masses = [math.exp(one.score - top) for one, _ in whole]
+    total = sum(masses) + math.exp(nothing - top)
+    made: dict[Form, Candidate] = {}
+    for (one, written), mass in zip(whole, masses, strict=True):
+        if written is None:  # chat, which is a likelihood of its own
+            continue
+        mark = members(written.definition)
+        left = left_of(one)
+        known = made.get(mark)
+        if known is None:
+            made[mark] = Candidate(written.definition, one, written.pointers, mass / total, left)
+        elif left and not known.left:
+            continue
+        elif known.left and not left:
+            made[mark] = Candidate(written.definition, one, written.pointers, mass / total, left)
+        else:
+            made[mark] = structs.replace(known, probability=known.probability + mass / total)
+    return tuple(sorted(made.values(), key=lambda one: -one.probability))
+
+
+def left_of(one: Reading) -> int:
+    """Return the words that a reading does not explain; what points back to nothing is among them."""
+    left = one.left | one.pronoun
+    for clause in (*clauses(one.tree), *clauses(one.exclude)):
+        if clause.window is not None and clause.window.kind == "same" and not clause.timed:
+            left |= clause.used
+    left |= one.ordered
+    if one.window is not None:
+        left |= one.window.mask
+    if one.fragment is not None:
+        left |= one.fragment.used
+    return left
+
+
+def decide(understood: Understood, catalog: Catalog) -> Drafted | Asked | Refused:
+    """Return the draft of a reading that is clear, a question between two that are likely, or a refusal."""
+    clean = [one for one in understood.candidates if not one.left]
+    first = understood.candidates[0] if understood.candidates else None
+    if first is not None and not first.left and first.probability >= CLEAR:
+        return _drafted(first, understood.found, catalog)
+    two = clean[:2]
+    if first is not None and not first.left and sum(one.probability for one in two) >= LIKELY:
+        return _asked([_drafted(one, understood.found, catalog) for one in two], catalog)
+    return Refused("Not every word of this could be placed.", unplaced(understood.found, understood.readings, left_of))
+
+
+def _asked(options: Sequence[Drafted], catalog: Catalog) -> Asked:
+    question = "Which of these do you mean?" if len(options) > 1 else "Do you mean this?"
+    names = {number: segment.name for number, segment in catalog.segments.items()}
+    return Asked(question, tuple(Choice(describe(one.definition, names), one) for one in options))
+
+
+def _drafted(one: Candidate, found: Anchors, catalog: Catalog) -> Drafted:
+    names = {number: segment.name for number, segment in catalog.segments.items()}
+    sentence = found.sentence
+    notes = [note for _, note in sentence.notes] + [note for _, note in one.reading.notes]
+    label = sentence.said(
+        [at for at in range(len(found.tokens)) if (found.title or one.reading.label) >> at & 1]
+    ).strip(" :\"'“”")
+    name = label[:1].upper() + label[1:] if label else entitle(one.definition, names)
+    return Drafted(one.definition, name, one.probability, _parts(one, found), tuple(dict.fromkeys(notes)))
+
+
+def _parts(one: Candidate, found: Anchors) -> tuple[Part, ...]:
+    """Return the sentence in parts, each with the conditions that its words made; neighbours of the same are one part."""
+    pointed = [tuple(pointer for pointer, used in one.pointers if used >> at & 1) for at in range(len(found.tokens))]
+    notes = dict(found.sentence.notes)
+    parts: list[Part] = []
+    for at, pointers in enumerate(pointed):
+        start, end = found.sentence.spans[at]
+        assumed = notes.get(at, "")
+        last = parts[-1] if parts else None
+        if not pointers and not assumed:
+            continue
+        gap = found.sentence.text[last.end : start] if last and last.end <= start else ""
+        if (
+            last is not None
+            and last.pointers == pointers
+            and not assumed
+            and not last.assumed
+            and (not gap.strip() or last.end > start)
+        ):
+            end = max(end, last.end)
+            parts[-1] = structs.replace(last, end=end, text=found.sentence.text[last.start : end])
+        else:
+            parts.append(Part(found.sentence.text[start:end], start, end, pointers, assumed))
+    return tuple(parts)
