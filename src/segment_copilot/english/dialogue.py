@@ -85,6 +85,7 @@ class Said(Struct, frozen=True):
     base: Base | None = None  # what is on the table after it
     was: Base | None = None  # what was on it before
     counts: bool = False  # the audience was only asked to be counted
+    things: bool = False  # what they did was to be counted, and not people
     orders: bool = False  # it asks something of the answer too
     quotes: tuple[Mapping[str, Any], ...] = ()
 
@@ -133,13 +134,13 @@ def _next(before: Said, text: str, context: Context, reads: Reads) -> Said:
         except TooInvolved:
             found = Said(text, aside=(_INVOLVED,), base=before.base)
         except OverflowError:
-            found = Said(text, aside=(_TOO_LARGE,), base=before.base)
+            found = Said(text, aside=(TOO_LARGE,), base=before.base)
     table = _on_the_table(structs.replace(found, base=before.base))
     return structs.replace(found, base=table or before.base or context.base, was=before.base)
 
 
 _INVOLVED: Final = "This sentence is too involved for the offline model: please say it in a shorter one."
-_TOO_LARGE: Final = "A number in this message is too large for the offline model: please say it with a smaller one."
+TOO_LARGE: Final = "A number in this message is too large for the offline model: please say it with a smaller one."
 
 
 def too_long(text: str) -> str:
@@ -170,16 +171,13 @@ def _read(before: Said, text: str, context: Context, reads: Reads) -> Said:
         return Said(text, edit=edit) if isinstance(edit, Drafted) else Said(text, question=gate)
     if (counted := _COUNTED.match(text)) is not None and not content(_without(counted[2])):
         return _audience(counted[1], reads, counts=True)
-    understood = _question(before, text, context)
-    edit = (
-        reads.edit(text, before.base)
-        if before.base is not None and reads.edit is not None and not _is_told(understood)
-        else None
-    )
+    understood = _fitting(_question(before, text, context), before)
+    edit = reads.edit(text, before.base) if before.base and reads.edit and not _is_told(understood) else None
     if isinstance(edit, Drafted | Asked):
         return Said(text, edit=edit)
     if understood is not None and understood.intent.answer == "count":
-        return _audience(understood.slots.text, reads, counts=True)
+        said = _audience(understood.slots.text, reads, counts=True)
+        return structs.replace(said, things="people" not in understood.slots.classes)
     if understood is not None and understood.intent.refuse and not _begins_a_question(text):
         people = _audience(text, reads)  # "average visit longer than 80 minutes" asks for people
         understood = None if isinstance(people.outcome, Drafted | Asked) else understood
@@ -197,6 +195,12 @@ def _read(before: Said, text: str, context: Context, reads: Reads) -> Said:
     return structs.replace(found, orders=orders, quotes=quotes)
 
 
+def _fitting(understood: Understood | None, before: Said) -> Understood | None:
+    """Return the question, but for that which says that there is no draft where there is one."""
+    no_draft = understood is not None and understood.intent.name == _NO_DRAFT
+    return None if no_draft and before.base is not None else understood
+
+
 def _is_told(understood: Understood | None) -> bool:
     """Return whether a message only wants to be told something, or thanks: it changes no draft."""
     row = understood.intent if understood is not None else None
@@ -208,6 +212,7 @@ def _begins_a_question(text: str) -> bool:
     return text.rstrip().endswith("?") or first in phrases_of("begins_a_question")
 
 
+_NO_DRAFT: Final = "nothing to change"
 _NO_AUDIENCE: Final = frozenset({"where", "why", "when", "how"})
 
 
@@ -298,7 +303,7 @@ def _settled(before: Said, text: str, reads: Reads) -> Said | None:
     if found is None:
         return None
     quotes = tuple({"text": part, "pointers": [""]} for part in (text.strip(), before.text.strip()))
-    return Said(before.text, outcome=found, counts=before.counts, quotes=quotes)
+    return structs.replace(found, counts=before.counts, quotes=quotes if isinstance(found.outcome, Drafted) else ())
 
 
 def _names_people(text: str) -> bool:
@@ -337,18 +342,24 @@ def _more_or_anew(base: Base, found: Drafted, context: Context) -> Asked:
     return Asked("Is that one condition more, or a new audience?", options)
 
 
-def _in_own_words(before: Said, text: str, reads: Reads) -> Drafted | None:
-    """Return the request with the answer in the place of the words that it is about, else at its end."""
+def _in_own_words(before: Said, text: str, reads: Reads) -> Said | None:
+    """Return the request with the answer in the place of the words that it is about, else at its end.
+
+    Where other words of it are still open, that is what is asked next.
+    """
     refused = reads.audience(before.text)
     if isinstance(refused, Refused):
-        if (found := answered(before.text, refused, text, reads.audience)) is not None:
-            return found
+        asked = [_audience(whole, reads) for whole in answered(before.text, refused, text, reads.audience)]
+        for kind in (Drafted, Asked):
+            if (found := next((one for one in asked if isinstance(one.outcome, kind)), None)) is not None:
+                return found
         places = [one.text for one in refused.unplaced if one.text and one.text in before.text]
         wholes = [before.text.replace(place, text, 1) for place in places[:1]]
     else:
         wholes = [f"{before.text.rstrip(' .!')} {text}"]
     outcomes = (reads.audience(whole) for whole in wholes)
-    return next((structs.replace(one, reading=()) for one in outcomes if isinstance(one, Drafted)), None)
+    drafted = next((structs.replace(one, reading=()) for one in outcomes if isinstance(one, Drafted)), None)
+    return None if drafted is None else Said(before.text, outcome=drafted)
 
 
 def picked(text: str, labels: Sequence[str]) -> int | None:
@@ -408,8 +419,9 @@ def _of_the_viewed(before: Said, question: Question, context: Context) -> Unders
 
 def _sorted(text: str, context: Context, *, user: str = "") -> Question:
     names = context.names
-    tokens = read_sentence(text, names.vocabulary | known_words(), names.is_name).tokens
-    return Question(tokens, context.index, dates.local_date(context.as_of, context.timezone), user=user)
+    read_as = read_sentence(text, names.vocabulary | known_words(), names.is_name)
+    today = dates.local_date(context.as_of, context.timezone)
+    return Question(read_as.tokens, context.index, today, user=user, notes=tuple(note for _, note in read_as.notes))
 
 
 _GATE: Final = ("secrets", "other workspace", "greeting", "itself", "order", "acknowledged")
@@ -479,5 +491,5 @@ def _merged(before: Slots, core: Question, event: Any, field: Any) -> Slots:
         windows=core.windows or before.windows,
         event=event,
         field=field,
-        notes=tuple(one.note for one in core.mentions if one.note),
+        notes=core.notes,
     )

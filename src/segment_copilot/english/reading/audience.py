@@ -12,6 +12,7 @@ from msgspec import Struct, structs
 from segment_copilot.english.linking.names import Names
 from segment_copilot.english.outcomes import Asked, Choice, Drafted, Part, Refused
 from segment_copilot.english.reading.anchors import Anchors, find, names_of
+from segment_copilot.english.reading.assumed import assumed
 from segment_copilot.english.reading.chart import Chart, TooLong
 from segment_copilot.english.reading.meanings import Reading, clauses, write
 from segment_copilot.english.reading.refusals import unplaced
@@ -146,10 +147,10 @@ def _asked(options: Sequence[Drafted], catalog: Catalog) -> Asked:
 def _drafted(one: Candidate, found: Anchors, catalog: Catalog) -> Drafted:
     names = {number: segment.name for number, segment in catalog.segments.items()}
     sentence = found.sentence
-    notes = [note for _, note in sentence.notes] + [note for _, note in one.reading.notes]
-    label = sentence.said(
-        [at for at in range(len(found.tokens)) if (found.title or one.reading.label) >> at & 1]
-    ).strip(" :\"'“”")
+    notes = [note for _, note in (*sentence.notes, *one.reading.notes)] + [*assumed(found, one.definition)]
+    named = [at for at in range(len(found.tokens)) if (found.title or one.reading.label) >> at & 1]
+    given = [at for at in named if found.title and found.tokens[at].kind == "quoted"]  # not the word "called"
+    label = sentence.said(given or named).strip(" :\"'“”")
     name = label[:1].upper() + label[1:] if label else entitle(one.definition, names)
     return Drafted(one.definition, name, one.probability, _parts(one, found), tuple(dict.fromkeys(notes)))
 
