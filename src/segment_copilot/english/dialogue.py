@@ -288,10 +288,12 @@ def _settled(before: Said, text: str, reads: Reads) -> Said | None:
         option = picked(text, [one.label for one in before.edit.options])
         if option is not None:
             return Said(before.text, edit=before.edit.options[option].draft)
-    if isinstance(before.outcome, Asked):
-        option = picked(text, [one.label for one in before.outcome.options])
+    offered = before.outcome.options if isinstance(before.outcome, Asked) else ()
+    offered = before.outcome.without if isinstance(before.outcome, Refused) else offered
+    if offered:
+        option = picked(text, [one.label for one in offered])
         if option is not None:
-            drafted = before.outcome.options[option].draft
+            drafted = offered[option].draft
             quotes = ({"text": text.strip(), "pointers": [""]}, *quotes_of(before.text, drafted))
             return Said(before.text, outcome=drafted, counts=before.counts, quotes=quotes if text.strip() else ())
     words = content(read(text))

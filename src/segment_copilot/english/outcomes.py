@@ -54,11 +54,15 @@ class Asked(Struct, frozen=True):
 
 
 class Refused(Struct, frozen=True):
-    """Nothing was drafted: *unplaced* says of which words, and *reason* in a sentence."""
+    """Nothing was drafted: *unplaced* says of which words, and *reason* in a sentence.
+
+    *without* is what the rest of the sentence would make, where little was not placed; it is offered, and never drafted unasked.
+    """
 
     reason: str
     unplaced: tuple[Unplaced, ...] = ()
     too_long: bool = False
+    without: tuple[Choice, ...] = ()
 
 
 Outcome = Drafted | Asked | Refused

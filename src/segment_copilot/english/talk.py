@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 from msgspec import Struct, structs
 
 from segment_copilot.english.answers.changes import revise
-from segment_copilot.english.answers.drafts import Request, ask, count, draft, refuse
+from segment_copilot.english.answers.drafts import Request, ask, count, draft, offer, refuse
 from segment_copilot.english.answers.table import ANSWERS, unanswered
 from segment_copilot.english.dialogue import LONGEST, TOO_LARGE, ReadEdit, Reads, Said, dialogue, too_long
 from segment_copilot.english.edits import Edited, read_edit
@@ -116,6 +116,8 @@ def _answer(said: Said, context: Context) -> Answer:
         case Refused() as refused:
             first = said.text.split(maxsplit=1)[0].lower().strip("¿¡\"'“") if said.text.strip() else ""
             asks = said.text.rstrip().endswith("?") or first in phrases_of("begins_a_question")
+            if refused.without and not asks:
+                return offer(refused, said.text, context)
             return unanswered(said.text) if asks and not refused.unplaced else refuse(refused, said.text)
         case None:
             return say(*said.aside, refuses=True)

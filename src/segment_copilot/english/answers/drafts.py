@@ -126,6 +126,13 @@ def ask(asked: Asked, context: Context) -> Answer:
     return (asked.question, "\n".join(f"{number}. {label}" for number, label in enumerate(labels, 1)))
 
 
+def offer(refused: Refused, text: str, context: Context) -> Answer:
+    """Say which words of *text* could not be placed, and ask whether the rest of it is meant without them."""
+    (told, *more) = _told(refused, text)
+    question = f"{' '.join((told, *more))} Without {'that' if not more else 'these'}, do you mean this?"
+    return ask(Asked(question, refused.without), context)
+
+
 def short(labels: Sequence[str]) -> list[str]:
     """Return labels as they are offered: of long ones the part in which they differ, cut between words."""
     if all(len(label) <= _LABEL for label in labels):
@@ -139,17 +146,22 @@ def short(labels: Sequence[str]) -> list[str]:
 
 def refuse(outcome: Refused, text: str) -> Answer:
     """Say which words of *text* could not be placed, and what would work."""
-    unplaced = _joined(outcome.unplaced, text)
-    unmapped = [Unmapped(one.text, one.reason, one.names) for one in unplaced]
-    told = [f"“{one.text}”: {one.reason}{_nearest(one.names)}." for one in unplaced[:_TOLD]]
+    unmapped = [Unmapped(one.text, one.reason, one.names) for one in _joined(outcome.unplaced, text)]
+    return say(*_told(outcome, text), _helped(outcome, text), refuses=True, unmapped=unmapped)
+
+
+def _told(outcome: Refused, text: str) -> list[str]:
+    """Return which words could not be placed, and why."""
+    told = [f"“{one.text}”: {one.reason}{_nearest(one.names)}." for one in _joined(outcome.unplaced, text)[:_TOLD]]
     if len(told) == 1:
-        told = [f"I could not place {told[0]}"]
-    elif told:
-        told = [listed("I could not place:", told)]
-    left = content(read(text))
-    placed = len(left) > sum(len(content(read(one.text))) for one in unplaced)
-    helped = "" if placed or not told else _HELP
-    return say(*(told or [outcome.reason]), helped, refuses=True, unmapped=unmapped)
+        return [f"I could not place {told[0]}"]
+    return [listed("I could not place:", told)] if told else [outcome.reason]
+
+
+def _helped(outcome: Refused, text: str) -> str:
+    """Return what can be drafted, where nothing of *text* could be placed."""
+    placed = len(content(read(text))) > sum(len(content(read(one.text))) for one in outcome.unplaced)
+    return "" if placed or not outcome.unplaced else _HELP
 
 
 def _joined(unplaced: Sequence[Unplaced], text: str) -> tuple[Unplaced, ...]:

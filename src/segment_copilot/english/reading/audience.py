@@ -15,8 +15,9 @@ from segment_copilot.english.reading.anchors import Anchors, find, names_of
 from segment_copilot.english.reading.assumed import assumed
 from segment_copilot.english.reading.chart import Chart, TooLong
 from segment_copilot.english.reading.meanings import Reading, clauses, write
-from segment_copilot.english.reading.refusals import unplaced
+from segment_copilot.english.reading.refusals import not_read, unplaced
 from segment_copilot.english.reading.same import members
+from segment_copilot.english.reading.spans import union
 from segment_copilot.english.reading.weights import NULL, learned
 from segment_copilot.language import Definition
 from segment_copilot.language.catalog import Catalog
@@ -27,8 +28,11 @@ LONGEST: Final = 2_000
 """Characters of a request: a longer one is not read."""
 CLEAR: Final = 0.8
 """How likely a reading must be to be drafted without asking."""
-LIKELY: Final = 0.5
-"""How likely two readings must be together to be asked about."""
+_OFFERED: Final = 3
+_AS_LIKELY: Final = 0.05  # a reading is offered beside one that is at most twenty times as likely
+_WITHOUT: Final = 2
+_LEFT: Final = 3  # words that stand together: a sentence that means nothing else can be offered without them
+_PART: Final = 3  # they are at most one of so many of its words
 _WORDS: Final = 160
 
 
@@ -42,12 +46,40 @@ class Candidate(Struct, frozen=True):
     left: int
 
 
+class Rated(Struct, frozen=True):
+    """How likely something is meant, whether it explains every word, and whether it leaves out but a few that name something."""
+
+    probability: float
+    clean: bool
+    near: bool
+
+
+class Decision(Struct, frozen=True):
+    """What is made of readings: one is *drafted*, some are *asked* about, or all are refused and some offered *without* words."""
+
+    drafted: int | None = None
+    asked: tuple[int, ...] = ()
+    without: tuple[int, ...] = ()
+
+
+def decision(rated: Sequence[Rated], clear: float = CLEAR) -> Decision:
+    """Return what is made of readings, likeliest first, by their places."""
+    if rated and rated[0].clean and rated[0].probability >= clear:
+        return Decision(drafted=0)
+    clean = [at for at, one in enumerate(rated) if one.clean]
+    if clean:
+        least = rated[clean[0]].probability * _AS_LIKELY
+        return Decision(asked=tuple(at for at in clean[:_OFFERED] if rated[at].probability >= least))
+    return Decision(without=tuple(at for at, one in enumerate(rated) if one.near)[:_WITHOUT])
+
+
 class Understood(Struct, frozen=True):
     """All that a sentence may mean, likeliest first, and what it mentions."""
 
     found: Anchors
     candidates: tuple[Candidate, ...]
     readings: tuple[Reading, ...]
+    unsaid: Mapping[str, float]  # the features of its meaning nothing
     steps: int = 0
 
 
@@ -84,13 +116,33 @@ def understand(
         raise TooLong
     chart = Chart(found, given)
     readings = chart.read()
-    return Understood(found, candidates(readings, given, found.names), readings, chart.steps)
+    unsaid = nothing(found, len(chart.units))
+    return Understood(found, candidates(readings, unsaid, given, found.names), readings, unsaid, chart.steps)
 
 
-def candidates(readings: Sequence[Reading], weights: Mapping[str, float], names: Names) -> tuple[Candidate, ...]:
+def nothing(found: Anchors, units: int) -> dict[str, float]:
+    """Return the features of a sentence meaning nothing that can be said: how much it says that would have to be placed."""
+    told = found.content
+    known = sum(1 for at in range(len(found.tokens)) if told >> at & 1 and found.evidence[at])
+    return {
+        NULL: 1.0,
+        "null:parts": float(min(units - 1, 12)),
+        "null:words": float(min(told.bit_count(), 30)),
+        "null:named": float(min(known, 12)),
+        "null:numbers": float(min(len(found.quantities), 8)),
+        "null:windows": float(min(len(found.windows), 6)),
+        "null:sentences": float(min(sum(joint.kind == "stop" for joint in found.joints), 6)),
+        "null:negations": float(min(len(found.negations), 4)),
+        "null:pointing": float(min(len(found.pronouns), 4)),
+    }
+
+
+def candidates(
+    readings: Sequence[Reading], unsaid: Mapping[str, float], weights: Mapping[str, float], names: Names
+) -> tuple[Candidate, ...]:
     """Return the definitions of some readings, those of the same members as one, with what is likeliest first."""
     whole = [(one, write(one, names)) for one in readings if one.fragment is None and one.window is None]
-    nothing = weights.get(NULL, 0.0)
+    nothing = sum(weights.get(name, 0.0) * value for name, value in unsaid.items())
     top = max([*(one.score for one, _ in whole), nothing])
     masses = [math.exp(one.score - top) for one, _ in whole]
     total = sum(masses) + math.exp(nothing - top)
@@ -126,22 +178,35 @@ def left_of(one: Reading) -> int:
     return left
 
 
+def is_near(one: Reading, found: Anchors) -> bool:
+    """Return whether a reading leaves out but a few words that stand together and only name something.
+
+    Never a number, a time, a negation, an order, or what points back: without these it were another audience.
+    """
+    left = left_of(one)
+    binding = (*found.windows, *found.quantities, *found.negations, *found.orders, *found.pronouns, *found.lists)
+    words = left.bit_count()
+    together = left.bit_length() - (left & -left).bit_length() < words + 2
+    few = 0 < words <= _LEFT and _PART * words <= found.content.bit_count()
+    return few and together and not left & union(binding)
+
+
 def decide(understood: Understood, catalog: Catalog) -> Drafted | Asked | Refused:
-    """Return the draft of a reading that is clear, a question between two that are likely, or a refusal."""
-    clean = [one for one in understood.candidates if not one.left]
-    first = understood.candidates[0] if understood.candidates else None
-    if first is not None and not first.left and first.probability >= CLEAR:
-        return _drafted(first, understood.found, catalog)
-    two = clean[:2]
-    if first is not None and not first.left and sum(one.probability for one in two) >= LIKELY:
-        return _asked([_drafted(one, understood.found, catalog) for one in two], catalog)
-    return Refused("Not every word of this could be placed.", unplaced(understood.found, understood.readings, left_of))
-
-
-def _asked(options: Sequence[Drafted], catalog: Catalog) -> Asked:
-    question = "Which of these do you mean?" if len(options) > 1 else "Do you mean this?"
+    """Return the draft of a reading that is clear, a question between those that explain every word, or a refusal."""
+    found, candidates = understood.found, understood.candidates
+    made = decision([Rated(one.probability, not one.left, is_near(one.reading, found)) for one in candidates])
+    if made.drafted is not None:
+        return _drafted(candidates[made.drafted], found, catalog)
     names = {number: segment.name for number, segment in catalog.segments.items()}
-    return Asked(question, tuple(Choice(describe(one.definition, names), one) for one in options))
+    drafts = [_drafted(candidates[at], found, catalog) for at in (*made.asked, *made.without)]
+    options = tuple(Choice(describe(one.definition, names), one) for one in drafts)
+    if made.asked and not_read(found) is None:
+        return Asked("Which of these do you mean?" if len(options) > 1 else "Do you mean this?", options)
+    return Refused(
+        "Not every word of this could be placed.",
+        unplaced(found, understood.readings, left_of),
+        without=() if made.asked else options,
+    )
 
 
 def _drafted(one: Candidate, found: Anchors, catalog: Catalog) -> Drafted:
@@ -152,7 +217,13 @@ def _drafted(one: Candidate, found: Anchors, catalog: Catalog) -> Drafted:
     given = [at for at in named if found.title and found.tokens[at].kind == "quoted"]  # not the word "called"
     label = sentence.said(given or named).strip(" :\"'“”")
     name = label[:1].upper() + label[1:] if label else entitle(one.definition, names)
+    if one.left:
+        notes.append(f"“{_left_out(one, found)}” is left out.")
     return Drafted(one.definition, name, one.probability, _parts(one, found), tuple(dict.fromkeys(notes)))
+
+
+def _left_out(one: Candidate, found: Anchors) -> str:
+    return found.sentence.said([at for at in range(len(found.tokens)) if one.left >> at & 1]).strip(" ,.;:")
 
 
 def _parts(one: Candidate, found: Anchors) -> tuple[Part, ...]:
@@ -164,6 +235,9 @@ def _parts(one: Candidate, found: Anchors) -> tuple[Part, ...]:
         start, end = found.sentence.spans[at]
         assumed = notes.get(at, "")
         last = parts[-1] if parts else None
+        if one.left >> at & 1:
+            parts.append(Part(found.sentence.text[start:end], start, end, unmapped=True))
+            continue
         if not pointers and not assumed:
             continue
         gap = found.sentence.text[last.end : start] if last and last.end <= start else ""
@@ -172,6 +246,7 @@ def _parts(one: Candidate, found: Anchors) -> tuple[Part, ...]:
             and last.pointers == pointers
             and not assumed
             and not last.assumed
+            and not last.unmapped
             and (not gap.strip() or last.end > start)
         ):
             end = max(end, last.end)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from segment_copilot.english.linking.names import Names
@@ -17,9 +17,8 @@ _SAID: Final = 4
 
 def unplaced(found: Anchors, readings: Sequence[Reading], left_of: Callable[[Reading], int]) -> tuple[Unplaced, ...]:
     """Return the words that the likeliest reading leaves over, stretch by stretch; the whole sentence where it leaves none."""
-    unread = tuple(_unread(found))
-    if unread:
-        return unread
+    if (unread := not_read(found)) is not None:
+        return (unread,)
     told = [one for one in readings if one.tree is not None or one.exclude is not None]
     left = left_of(told[0]) if told else found.content
     if not left:
@@ -36,18 +35,17 @@ def unplaced(found: Anchors, readings: Sequence[Reading], left_of: Callable[[Rea
     return tuple(_told(found, stretch) for stretch in stretches[:_SAID])
 
 
-def _unread(found: Anchors) -> Iterator[Unplaced]:
-    """Yield the fields that a number or a time is said of, whose values are texts that are read as neither."""
+def not_read(found: Anchors) -> Unplaced | None:
+    """Return the field that a number or a time is said of, whose values are texts that are read as neither."""
     said = {"number": found.quantities, "date": found.windows}
     for one in found.fields:
         kind = one.place.field.unreadable
         if kind and one.share == 1 and any(not other.mask & one.mask for other in said[kind]):
-            text = found.sentence.said([one.start, one.end - 1])
-            stored = one.place.field.texts[0]
-            yield Unplaced(
-                text, f"the values of `{one.place.path}` are texts such as “{stored}”, which are not read as {kind}s"
+            stored = f"texts such as “{one.place.field.texts[0]}”, which are not read as {kind}s"
+            return Unplaced(
+                found.sentence.said([one.start, one.end - 1]), f"the values of `{one.place.path}` are {stored}"
             )
-            return
+    return None
 
 
 def _told(found: Anchors, stretch: Sequence[int]) -> Unplaced:

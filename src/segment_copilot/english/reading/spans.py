@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Final, TypeVar
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from segment_copilot.english import lexicon
 from segment_copilot.english.linking.names import Names, concept
@@ -190,7 +190,7 @@ class Span(Struct, frozen=True, dict=True):
         for one in found:
             if one.event not in best or one.rank > best[one.event].rank:
                 best[one.event] = one
-        kept = sorted(best.values(), key=lambda one: -one.rank)[:_MENTIONS]
+        kept = tuple(_compared(sorted(best.values(), key=lambda one: -one.rank)[:_MENTIONS]))
         return (*kept, *(one for one in _by_property(self) if one.event not in {other.event for other in kept}))
 
 
@@ -216,6 +216,17 @@ def longest(anchors: Iterable[_A]) -> tuple[_A, ...]:
         if not any(one.mask & other.mask for other in kept):
             kept.append(one)
     return tuple(sorted(kept, key=lambda one: one.start))
+
+
+def _compared(mentions: Sequence[Mention]) -> Iterator[Mention]:
+    """Yield mentions, likeliest first, each with how far it is behind the best of those that read a word of it too."""
+    for at, one in enumerate(mentions):
+        best = next((other for other in mentions[:at] if other.mask & one.mask), None)
+        told = {} if best is None else {"event:behind": min(best.rank - one.rank, 3.0), "event:not_best": 1.0}
+        words = 0 if best is None else (best.mask & ~one.mask).bit_count() - (one.mask & ~best.mask).bit_count()
+        if words > 0:
+            told["event:fewer_words"] = float(min(words, 3))
+        yield structs.replace(one, features={**one.features, **told}) if told else one
 
 
 def _named(span: Span, taken: int) -> Iterator[Mention]:
@@ -349,6 +360,10 @@ def reading(
         left |= union(one for one in span.negations if not one.mask & used)
     if taken := (rest & swallowed).bit_count():
         counted["swallowed"] = min(taken, 4)
+    if named := sum(
+        1 for at in range(span.start, span.end) if (rest & swallowed) >> at & 1 and span.found.evidence[at]
+    ):
+        counted["swallowed:named"] = min(named, 3)
     if span.pronouns & ~used:
         counted["left:pronoun"] = 1
     for joint in span.inside:
