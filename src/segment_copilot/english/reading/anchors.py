@@ -17,10 +17,10 @@ from segment_copilot.english.linking import field_names, others
 from segment_copilot.english.linking.names import Evidence, Names, Place, Value, concept, roots, same_country
 from segment_copilot.english.linking.places import country_code, country_of
 from segment_copilot.english.reading.shares import Salt, Share, salt, shares
-from segment_copilot.english.times import phrases, when, windows
+from segment_copilot.english.times import of_day, phrases, when, windows
 from segment_copilot.english.times.dates import local_date
 from segment_copilot.english.times.said import coming, times_said
-from segment_copilot.english.words import asking
+from segment_copilot.english.words import asking, several
 from segment_copilot.english.words.countries import CODES_THAT_ARE_WORDS
 from segment_copilot.english.words.lexer import Token, read
 from segment_copilot.english.words.lexicon import agent
@@ -92,6 +92,12 @@ class WordAnchor(Anchor, frozen=True):
     kind: str
 
 
+class MomentAnchor(Anchor, frozen=True):
+    """Weekdays or hours of the day."""
+
+    of_day: of_day.OfDay
+
+
 class Anchors(Struct, frozen=True, dict=True):
     """Everything that a sentence mentions."""
 
@@ -111,6 +117,7 @@ class Anchors(Struct, frozen=True, dict=True):
     shares: tuple[Share, ...]
     salt: Salt | None  # the name of a split
     lists: tuple[WordAnchor, ...]
+    moments: tuple[MomentAnchor, ...]
     heads: int  # the words at the head of a sentence that only ask for a segment: "make a list of"
     title: int  # the position of a name that was given to the audience: "called “Lapsed”"
     today: date
@@ -175,10 +182,13 @@ def find(text: str, names: Names, as_of: datetime, timezone: str) -> Anchors:
     sentence = read_sentence(text, names.vocabulary, names.is_name)
     tokens = sentence.tokens
     today = local_date(as_of, timezone)
+    moments = tuple(MomentAnchor(*one) for one in of_day.said(tokens))
+    at_times = _union(moments)
     found_windows = tuple(
         WindowAnchor(*one, coming(tokens[one[0] : one[1]], one[2], today)) for one in times_said(tokens, today)
     )
-    taken = _union(one for one in found_windows if not one.bare)
+    found_windows = tuple(one for one in found_windows if not one.mask & at_times)
+    taken = _union(one for one in found_windows if not one.bare) | at_times
     segments = tuple(_segments(tokens, names))
     values = tuple(_values(tokens, names))
     metrics = tuple(_phrases(tokens, lexicon.phrases("metrics", "plain")))
@@ -207,7 +217,7 @@ def find(text: str, names: Names, as_of: datetime, timezone: str) -> Anchors:
         money,
         orders,
         negations,
-        tuple(_pronouns(tokens)), tuple(shares(tokens)), salt(tokens), tuple(_phrases(tokens, lexicon.phrases("lists"))),
+        tuple(_pronouns(tokens)), tuple(shares(tokens)), salt(tokens), (*_phrases(tokens, lexicon.phrases("lists")), *(WordAnchor(*one) for one in several.said(tokens))), moments,
         asking.heads(tokens, _union((*values, *segments)), anchored, is_event), _title(tokens), today,
     )  # fmt: skip
 

@@ -120,7 +120,7 @@ def _cuts(found: Anchors) -> Iterator[tuple[WordAnchor, WindowAnchor | None]]:
     inner = _inner(found)
     near = {one.start: one for one in found.windows if one.window.lead in {"within", "in"} and one.window.kind == "last" and not one.window.rolling
             and one.end < len(found.tokens) and found.tokens[one.end].lower in {"of", "after", "from", "following", "by"}}  # fmt: skip
-    whole = union((*found.windows, *found.quantities, *longest(found.values), *longest(found.segments)))
+    whole = union((*found.windows, *found.moments, *found.quantities, *longest(found.values), *longest(found.segments)))
     joints = {
         joint.start: joint
         for joint in longest(found.joints)
@@ -144,13 +144,19 @@ def _cuts(found: Anchors) -> Iterator[tuple[WordAnchor, WindowAnchor | None]]:
         elif at in joints and _is_behind(found, joints[at], joints):
             at = joints[at].end
         elif at in joints and not inner >> at & 1:
-            joint = _of_time(found, joints[at])
+            joint = _in_list(found, _of_time(found, joints[at]))
             yield (WordAnchor(joint.start, joint.end, "except") if _is_turned(found, at) else joint), None
             at = joint.end
         else:
             if at in soft and not inner >> at & 1:
                 yield WordAnchor(at, at, soft[at]), None
             at += 1
+
+
+def _in_list(found: Anchors, joint: WordAnchor) -> WordAnchor:
+    """Return a semicolon as a comma in a list that is announced: "any two of: seats over 25; an enterprise plan; …"."""
+    parted = found.tokens[joint.start].lower == ";" and any(one.end <= joint.start for one in found.lists)
+    return structs.replace(joint, kind="comma") if parted and joint.kind == "stop" else joint
 
 
 def _is_turned(found: Anchors, at: int) -> bool:
@@ -224,6 +230,7 @@ def _inner(found: Anchors) -> int:
     held = 0
     for one in (
         *found.windows,
+        *found.moments,
         *found.quantities,
         *longest(found.segments),
         *longest(found.values),

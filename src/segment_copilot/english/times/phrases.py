@@ -5,7 +5,7 @@ A reader answers what it read and the position after it, or None.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 from msgspec import Struct
 
@@ -218,6 +218,10 @@ def _compared(tokens: tuple[Token, ...], at: int) -> tuple[Quantity, int] | None
     return Quantity(operator, number.value, currency=number.currency, bare=compared is None), start + 1
 
 
+WHOLE: Final = frozenset({"full", "complete", "whole", "entire"})
+"""What may stand between a number and its days: those that are over."""
+
+
 def length(tokens: tuple[Token, ...], at: int) -> tuple[Length, int] | None:
     """A length of time at *at*: "7 days", "24h", "a week", "two months", "30-day"."""
     for words in (("half", "a", "year"), ("half", "year"), ("half", "-", "year")):
@@ -226,6 +230,7 @@ def length(tokens: tuple[Token, ...], at: int) -> tuple[Length, int] | None:
     number, start = _count_of_units(tokens, at)
     if lowers(tokens, start, 1) == ("-",):
         start += 1
+    start += start > at and start < len(tokens) and tokens[start].lower in WHOLE
     word = tokens[start].lower if start < len(tokens) else ""
     if word not in _UNITS or not float(number).is_integer() or number < 1:
         return None

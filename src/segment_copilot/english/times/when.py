@@ -76,7 +76,7 @@ def window(tokens: tuple[Token, ...], at: int, today: date) -> Read | None:
     found = _once(tokens, at, today)
     if found is None:
         return None
-    said, end = explained(tokens, found, today)
+    said, end = _whole_days(tokens, at, explained(tokens, found, today))
     return structs.replace(said, text=written(tokens[at:end])), end
 
 
@@ -88,6 +88,26 @@ def _once(tokens: tuple[Token, ...], at: int, today: date) -> Read | None:
     said, end = found
     now = said.kind == "last" or (said.kind in {"period", "range"} and said.after is not None and said.after > today)
     return said, _past(tokens, end, _NOW) if now else end
+
+
+def _whole_days(tokens: tuple[Token, ...], at: int, read: Read) -> Read:
+    """Return a length in days as whole days where today is left out: "the last 7 full days", "14 days, today excluded"."""
+    said, end = read
+    if said.kind != "last" or said.length is None or said.length.unit not in {"d", "w"}:
+        return read
+    whole = any(token.lower in phrases.WHOLE for token in tokens[at:end])
+    behind = _past(tokens, end, _WITHOUT_TODAY)
+    return (structs.replace(said, complete=True), behind) if whole or behind > end else read
+
+
+_WITHOUT_TODAY: Final = tuple(
+    tuple(words.split())
+    for words in (
+        "today excluded", "excluding today", "today left out", "leaving out today", "not counting today", "today not counted",
+        "without today", "today not included", "not including today", "before today", "until yesterday", "up to yesterday",
+        "ending yesterday", "today apart", "today is out", "excl today", "excl . today", "up to and including yesterday",
+    )
+)  # fmt: skip
 
 
 def _lower(tokens: tuple[Token, ...], at: int) -> str:

@@ -33,10 +33,13 @@ class Window(Struct, frozen=True):
     name: str = ""
     first: date | None = None
     after: date | None = None
+    complete: bool = False  # whole days, those before today
 
     def json(self) -> dict[str, Any]:
         """The fields of a condition that say it; none for `ever`."""
         match self.kind:
+            case "last" if self.length and self.complete:
+                return {"window": {"last": self.length.json, "days": "complete"}}
             case "last" if self.length and self.length.unit == "d":
                 return {"window_days": self.length.count}
             case "last" if self.length:
