@@ -1,4 +1,4 @@
-"""From a phrase to what it names in the catalog: event types with their filters, segments. Every word must be explained."""
+"""Links a phrase to what it names in the catalog: event types with their filters, segments. Every word must be explained."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ class Candidate(Struct, frozen=True):
 
 
 class Rated(Struct, frozen=True):
-    """How likely something is meant, whether it explains every word, and whether it leaves out but a few that name something."""
+    """Tells how likely something is meant, whether it explains every word, and whether it leaves out but a few that name something."""
 
     probability: float
     clean: bool
@@ -55,7 +55,7 @@ class Rated(Struct, frozen=True):
 
 
 class Decision(Struct, frozen=True):
-    """What is made of readings: one is *drafted*, some are *asked* about, or all are refused and some offered *without* words."""
+    """Tells what is made of readings: one is *drafted*, some are *asked* about, or all are refused and some offered *without* words."""
 
     drafted: int | None = None
     asked: tuple[int, ...] = ()
