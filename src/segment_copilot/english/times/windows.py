@@ -430,8 +430,3 @@ def since(earlier: Window) -> Window | None:
     if earlier.kind in {"period", "range"} and earlier.after and not earlier.ends_now:
         return Window("range", text="since", first=earlier.after)
     return None
-
-
-def yesterday(today: date) -> date:
-    """The day before."""
-    return today - timedelta(days=1)
