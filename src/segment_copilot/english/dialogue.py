@@ -168,7 +168,10 @@ def _read(before: Said, text: str, context: Context, reads: Reads) -> Said:
     if len(read(text)) <= _LONG and (gate := asked(_plain(text, context), only=_GATE)) is not None:
         orders = gate.intent.name == "order" and before.base is not None and reads.edit is not None
         edit = reads.edit(text, before.base) if orders and before.base and reads.edit else None  # "remove the window"
-        return Said(text, edit=edit) if isinstance(edit, Drafted) else Said(text, question=gate)
+        wish = _audience(text, reads) if gate.intent.name == "order" and _is_wish(text) else None
+        if isinstance(edit, Drafted) or wish is None or not _says_whom(wish):
+            return Said(text, edit=edit) if isinstance(edit, Drafted) else Said(text, question=gate)
+        return wish  # "I would like to send a card to those who …": the people are asked for
     if (counted := _COUNTED.match(text)) is not None and not content(_without(counted[2])):
         return _audience(counted[1], reads, counts=True)
     understood = _fitting(_question(before, text, context), before)
@@ -180,7 +183,7 @@ def _read(before: Said, text: str, context: Context, reads: Reads) -> Said:
         return structs.replace(said, things="people" not in understood.slots.classes)
     if understood is not None and understood.intent.refuse and not _begins_a_question(text):
         people = _audience(text, reads)  # "average visit longer than 80 minutes" asks for people
-        understood = None if isinstance(people.outcome, Drafted | Asked) else understood
+        understood = None if _says_whom(people) else understood
     if understood is not None:
         return Said(text, question=understood)
     if edit is not None:
@@ -205,6 +208,18 @@ def _is_told(understood: Understood | None) -> bool:
     """Return whether a message only wants to be told something, or thanks: it changes no draft."""
     row = understood.intent if understood is not None else None
     return row is not None and row.answer in {"say", "acknowledged"} and not row.refuse
+
+
+def _says_whom(found: Said) -> bool:
+    """Return whether people were understood, be it without a few words."""
+    return isinstance(found.outcome, Drafted | Asked) or (
+        isinstance(found.outcome, Refused) and bool(found.outcome.without)
+    )
+
+
+def _is_wish(text: str) -> bool:
+    """Return whether somebody says what they want to do, and orders nothing."""
+    return next((token.lower for token in read(text) if token.kind != "sign"), "") in lexicon.words("first_person")
 
 
 def _begins_a_question(text: str) -> bool:

@@ -182,7 +182,8 @@ def find(text: str, names: Names, as_of: datetime, timezone: str) -> Anchors:
     sentence = read_sentence(text, names.vocabulary, names.is_name)
     tokens = sentence.tokens
     today = local_date(as_of, timezone)
-    moments = tuple(MomentAnchor(*one) for one in of_day.said(tokens))
+    named = _union(one for one in (*_values(tokens, names), *_segments(tokens, names)) if one.end - one.start > 1)
+    moments = tuple(one for one in (MomentAnchor(*one) for one in of_day.said(tokens)) if not one.mask & named)
     at_times = _union(moments)
     found_windows = tuple(
         WindowAnchor(*one, coming(tokens[one[0] : one[1]], one[2], today)) for one in times_said(tokens, today)

@@ -211,6 +211,8 @@ def _is_behind(found: Anchors, joint: WordAnchor, joints: Mapping[int, WordAncho
     ends = joint.end >= len(found.tokens) or joint.end in joints
     begins = joint.start == 0 or any(one.end == joint.start for one in joints.values())
     yes = joint.kind == "before" and joint.end < len(found.tokens) and found.tokens[joint.end].lower in {"yes", "too"}
+    if joint.kind == "except" and ends:
+        return True  # "…, plan premium excluded"
     if joint.kind == "before" and (yes or (ends and not begins)):
         return True
     return joint.kind in {"then", "after"} and ends and not begins and found.tokens[joint.start].lower not in _OPENS
@@ -374,12 +376,21 @@ class Chart:
         )
         if end - start > _LEAF or holds or any(joint.kind in {"except", "colon", "within_of"} for joint in inside):
             return
+        yield from self._taken_out(span)
         front = start == 0 and self.units[0].between.main == "except"
         for one in _leaves_of(span):
             scored = structs.replace(one, score=self._score(one.features))
             yield (
                 structs.replace(scored, tree=None, exclude=scored.tree) if front and scored.tree is not None else scored
             )
+
+    def _taken_out(self, span: Span) -> Iterator[Reading]:
+        """Yield who is taken out by the words behind them: "…, plan premium excluded"."""
+        end = _without_end(span)
+        for one in _leaves_of(Span(self.found, span.start, end, span.inside)) if end < span.end else ():
+            if one.tree is not None and one.exclude is None:
+                scored = structs.replace(one, features={**one.features, "except:behind": 1.0})
+                yield structs.replace(scored, tree=None, exclude=one.tree, score=self._score(scored.features))
 
     def _joined(self, start: int, middle: int, end: int) -> Iterator[Reading]:
         lefts, rights = self._cells.get((start, middle), ()), self._cells.get((middle, end), ())
@@ -404,6 +415,17 @@ class Chart:
 
     def _score(self, features: Mapping[str, float]) -> float:
         return sum(self.weights.get(name, 0.0) * value for name, value in features.items())
+
+
+def _without_end(span: Span) -> int:
+    """Return where the words begin that take out what stands before them; the end where there are none."""
+    ends = (
+        span.end - len(phrase)
+        for phrase in lexicon.endings("taken_out")
+        if len(phrase) < span.end - span.start
+        and phrase == tuple(token.lower for token in span.found.tokens[span.end - len(phrase) : span.end])
+    )
+    return max(min(ends, default=span.end), span.start) or span.end
 
 
 def _leaves_of(span: Span) -> Iterator[Reading]:
