@@ -22,7 +22,8 @@ from segment_copilot.copilot.models.offline import OfflineModel, conversation_of
 from segment_copilot.english.answers.drafts import short
 from segment_copilot.english.answers.quotes import quotes_of
 from segment_copilot.english.answers.table import ANSWERS
-from segment_copilot.english.dialogue import LONGEST, Reads, dialogue, picked, without_orders
+from segment_copilot.english.dialogue import LONGEST, Reads, dialogue, picked
+from segment_copilot.english.orders import without_orders
 from segment_copilot.english.outcomes import Drafted, Part, Refused
 from segment_copilot.english.plan import Context
 from segment_copilot.english.questions import intents

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
 from itertools import pairwise
 from typing import Any, Final
 
@@ -16,6 +15,7 @@ from segment_copilot.english.answers.drafts import document_of, short
 from segment_copilot.english.answers.quotes import quotes_of
 from segment_copilot.english.budget import TooInvolved, limited
 from segment_copilot.english.edits import Edited, added
+from segment_copilot.english.orders import without_orders
 from segment_copilot.english.outcomes import Asked, Choice, Drafted, Outcome, Refused
 from segment_copilot.english.plan import Base, Context
 from segment_copilot.english.questions.intents import (
@@ -165,13 +165,8 @@ def _read(before: Said, text: str, context: Context, reads: Reads) -> Said:
         return Said(text, aside=("There is no question in this message.",))
     if depth(read(text)) > MAX_DEPTH:
         raise TooInvolved
-    if len(read(text)) <= _LONG and (gate := asked(_plain(text, context), only=_GATE)) is not None:
-        orders = gate.intent.name == "order" and before.base is not None and reads.edit is not None
-        edit = reads.edit(text, before.base) if orders and before.base and reads.edit else None  # "remove the window"
-        wish = _audience(text, reads) if gate.intent.name == "order" and _is_wish(text) else None
-        if isinstance(edit, Drafted) or wish is None or not _says_whom(wish):
-            return Said(text, edit=edit) if isinstance(edit, Drafted) else Said(text, question=gate)
-        return wish  # "I would like to send a card to those who …": the people are asked for
+    if (gated := _gated(before, text, context, reads)) is not None:
+        return gated
     if (counted := _COUNTED.match(text)) is not None and not content(_without(counted[2])):
         return _audience(counted[1], reads, counts=True)
     understood = _fitting(_question(before, text, context), before)
@@ -196,6 +191,20 @@ def _read(before: Said, text: str, context: Context, reads: Reads) -> Said:
         return Said(text, edit=_more_or_anew(before.base, found.outcome, context))
     quotes = tuple(quote for quote in found.quotes if quote["text"] in text)  # an order may have stood inside of one
     return structs.replace(found, orders=orders, quotes=quotes)
+
+
+def _gated(before: Said, text: str, context: Context, reads: Reads) -> Said | None:
+    """Return what a greeting, thanks or an order is taken for; None for any other message."""
+    gate = asked(_plain(text, context), only=_GATE) if len(read(text)) <= _LONG else None
+    if gate is None or gate.intent.name != "order":
+        return None if gate is None else Said(text, question=gate)
+    edit = reads.edit(text, before.base) if before.base and reads.edit else None
+    if isinstance(edit, Drafted):
+        return Said(text, edit=edit)  # "remove the window"
+    wish = _audience(text, reads) if _is_wish(text) else None
+    if wish is not None and _says_whom(wish):
+        return wish  # "I would like to send a card to those who …": the people are asked for
+    return Said(text, question=gate)
 
 
 def _fitting(understood: Understood | None, before: Said) -> Understood | None:
@@ -267,31 +276,6 @@ def _says_no_number(asked: Asked) -> bool:
 
 
 _NUMBER: Final = re.compile(rb"(?<=:)[0-9.]+")
-
-
-@cache
-def _orders() -> re.Pattern[str]:
-    """Return what asks something of the answer, up to the end of its sentence: "and tell me it is saved"."""
-    starts, verbs, objects = ("|".join(phrases_of(f"answer_{kind}")) for kind in ("starts", "orders", "objects"))
-    order = rf"(?:(?:{verbs})\s+(?:{objects})\b|(?:{starts})\b)"
-    joint = r"(?:and|then|also|please|finally|but|now)"
-    return re.compile(
-        rf"(?:[.!;,]|\s{joint})\s+(?:{joint}\s+)*{order}.*?(?:[.!?;](?=\s|$)|$)", re.IGNORECASE | re.DOTALL
-    )
-
-
-@cache
-def _besides() -> re.Pattern[str]:
-    """Return what else is asked in the order to make a segment: "create and save"."""
-    makes, besides = ("|".join(phrases_of(f"answer_{kind}")) for kind in ("making", "beside"))
-    return re.compile(rf"^((?:\W*\w+\W+){{0,4}}?(?:{makes}))\s*(?:,|and|&)\s*(?:{besides})\b", re.IGNORECASE)
-
-
-def without_orders(text: str) -> tuple[str, bool]:
-    """Return a request without what it asks of the answer, and whether it asks anything; what is nothing else stays."""
-    making = _besides().sub(r"\1", text)
-    kept = _orders().sub(" ", making).strip(" \n—–-,;")
-    return (kept, True) if kept and (making != text or _orders().search(text)) else (text, False)
 
 
 # Answers to a question of ours
