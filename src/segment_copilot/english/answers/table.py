@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from segment_copilot.english.answers import drafts
 from segment_copilot.english.answers import events as answers_events
 from segment_copilot.english.answers import lists as answers_lists
 from segment_copilot.english.answers import segments as answers_segments
@@ -86,6 +87,7 @@ ANSWERS: Final[Mapping[str, Callable[[Understood, Context], Answer]]] = {
     "clock": clock,
     "assumptions": assumptions,
     "cannot": cannot,
+    "everybody": drafts.everybody,
     "size": answers_segments.size,
     "computed": answers_segments.computed,
     "conditions": answers_segments.conditions,

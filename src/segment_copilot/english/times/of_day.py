@@ -54,7 +54,7 @@ class OfDay(Struct, frozen=True):
 
     @property
     def json(self) -> LocalTime:
-        """As a definition holds it."""
+        """Return it as a definition holds it."""
         clock = UNSET if self.hours is None else [f"{at // 60:02}:{at % 60:02}" for at in self.hours]
         return LocalTime(list(self.weekdays) or UNSET, clock)
 

@@ -38,18 +38,18 @@ class Length(Struct, frozen=True):
 
     @property
     def json(self) -> str:
-        """As the language writes it."""
+        """Return it as the language writes it."""
         return f"{self.count}{self.unit}"
 
     @property
     def words(self) -> str:
-        """As a person writes it."""
+        """Return it as a person writes it."""
         name = {"m": "minute", "h": "hour", "d": "day", "w": "week", "mo": "month", "y": "year"}[self.unit]
         return f"{self.count} {name}" + ("s" if self.count != 1 else "")
 
     @property
     def days(self) -> int | None:
-        """In whole days, where that is exact on the calendar."""
+        """Return it in whole days, where that is exact on the calendar."""
         return {"d": self.count, "w": 7 * self.count}.get(self.unit)
 
 

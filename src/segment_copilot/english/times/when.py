@@ -493,25 +493,8 @@ _MODAL: Final = {"i", "we", "you", "it", "they", "be", "have", "the", "a", "one"
 _READERS: Final[tuple[Callable[[tuple[Token, ...], int, date], Read | None], ...]] = (
     _measured, _bounded, _ahead, _older, _running, _since_length, _same, _periods_of, _calendar,
 )  # fmt: skip
-_SHORT: Final = re.compile(
-    r"(?:l|p|r|last|past|prev|rolling|trailing)-?(\d+)(d|w|wk|wks|m|mo|mos|mth|mths|q|y|h|days?|weeks?|months?)?"
-)
-_UNITS: Final = {"d": "days", "w": "weeks", "wk": "weeks", "wks": "weeks", "m": "months", "mo": "months", "mos": "months",
-                 "mth": "months", "mths": "months", "q": "quarters", "y": "years", "h": "hours"}  # fmt: skip
-
-
-def opened(text: str) -> str | None:
-    """Return the plain words of a window in short: "L30D", "p12m"; none for any other word."""
-    found = _SHORT.fullmatch(text.lower())
-    if found is None or not (found[2] or len(found[1]) > 1):
-        return None
-    unit = found[2] or "d"
-    return f"last {found[1]} {_UNITS.get(unit, unit)}"
 
 
 def past_inclusive(tokens: tuple[Token, ...], at: int) -> int:
     """Return the position behind words that say that both ends of a range belong to it."""
     return _past(tokens, at, _INCLUSIVE)
-
-
-__all__ = ["explained", "opened", "past_inclusive", "window"]
