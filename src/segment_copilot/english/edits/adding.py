@@ -72,11 +72,11 @@ def _once(desk: Desk, made: list[Made]) -> list[Made]:
     counted = {name for place in desk.places if isinstance(place.node, counts) for name in events_of(place.node)}
 
     def is_again(node: Condition) -> bool:
-        return isinstance(node, counts) and node not in desk.definition.conditions and bool(counted & {*events_of(node)})
+        return (
+            isinstance(node, counts) and node not in desk.definition.conditions and bool(counted & {*events_of(node)})
+        )
 
-    return [
-        structs.replace(one, sure=one.sure and not any(map(is_again, one.definition.conditions))) for one in made
-    ]
+    return [structs.replace(one, sure=one.sure and not any(map(is_again, one.definition.conditions))) for one in made]
 
 
 def _of_age(desk: Desk, new: Part, made: list[Made]) -> list[Made]:
@@ -112,7 +112,11 @@ def add(desk: Desk, parts: Parts) -> list[Made]:
             continue
         more = definition.conditions if definition.logic == "AND" else [as_one(definition)]
         changed = joined(desk.definition, more, "AND")
-        made.append(Made(excluding(changed, definition.exclude.conditions) if definition.exclude else changed, one.rank, one.sure))
+        made.append(
+            Made(
+                excluding(changed, definition.exclude.conditions) if definition.exclude else changed, one.rank, one.sure
+            )
+        )
     return made
 
 

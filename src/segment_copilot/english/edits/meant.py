@@ -216,4 +216,3 @@ def is_of(tested: Any, place: Place, value: Value) -> bool:
     """Return whether a value is of the field that is tested."""
     found = tests_field(place.node, value.place)
     return found is not None and found.at == tested.at and found.test.property == tested.test.property
-

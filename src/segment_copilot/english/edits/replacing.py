@@ -34,7 +34,9 @@ def swap(desk: Desk, parts: Parts) -> list[Made]:
         return made
     for target in targets(desk, old):
         for node, one in wholes_said(desk, new) if not target.side and not target.open else ():
-            made += placed(desk, target.place, _replaced(desk, target.place, node, old), one.rank + target.rank, sure=one.sure)
+            made += placed(
+                desk, target.place, _replaced(desk, target.place, node, old), one.rank + target.rank, sure=one.sure
+            )
     return made
 
 
@@ -51,7 +53,13 @@ def instead(desk: Desk, parts: Parts) -> list[Made]:
             if not place.excluded and bool(events_of(place.node)) == bool(events_of(node))
         ]
         for place in alike:
-            made += placed(desk, place, _replaced(desk, place, node, new), one.rank + (type(place.node) is type(node)), sure=one.sure)
+            made += placed(
+                desk,
+                place,
+                _replaced(desk, place, node, new),
+                one.rank + (type(place.node) is type(node)),
+                sure=one.sure,
+            )
     return made
 
 
