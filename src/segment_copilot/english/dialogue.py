@@ -299,7 +299,8 @@ def _settled(before: Said, text: str, reads: Reads) -> Said | None:
     words = content(read(text))
     if not isinstance(before.outcome, Asked | Refused) or not words or len(words) > _LONGEST_ANSWER:
         return None
-    if text.rstrip().endswith("?") or (_names_people(text) and isinstance(reads.audience(text), Drafted)):
+    corrects = words[0].lower in lexicon.words("negations")
+    if corrects or text.rstrip().endswith("?") or (_names_people(text) and isinstance(reads.audience(text), Drafted)):
         return None
     found = _in_own_words(before, text.strip(), reads)
     if found is None:
@@ -322,6 +323,8 @@ def _of_each_answer(before: Said, text: str, context: Context, reads: Reads) -> 
     for one in asked.options:
         document = one.draft.document if isinstance(one.draft, Edited) else document_of(one.draft.definition)
         changed = reads.edit(text, Base(document, assumptions=one.draft.assumptions))
+        if isinstance(changed, Asked) and isinstance(before.edit, Asked):
+            return Said(before.text, edit=before.edit)  # both are open: the first is asked again
         if not isinstance(changed, Edited):
             return None
         patch = difference(before.base.definition, changed.document) if before.base is not None else ()
@@ -333,8 +336,10 @@ def _of_each_answer(before: Said, text: str, context: Context, reads: Reads) -> 
 
 def _is_part(text: str) -> bool:
     """Return whether a message names nobody and asks for no segment: over a draft it may be one condition more."""
-    first = next((token.lower for token in read(text) if token.kind != "sign"), "")
-    return not _names_people(text) and first not in lexicon.words("commands")
+    words = [token.lower for token in read(text) if token.kind != "sign"]
+    goes_on = any(words[: len(one)] == list(one) for one in map(str.split, phrases_of("goes_on")))
+    points = bool({*words} & {"them", "ones", "too", "also"}) and not {*words} & {"who", "whose", "that"}
+    return goes_on or points or (not _names_people(text) and bool(words) and words[0] not in lexicon.words("commands"))
 
 
 def _more_or_anew(base: Base, found: Drafted, context: Context) -> Asked:

@@ -13,6 +13,7 @@ from segment_copilot.english.edits.aspects import (
     numbers_of,
     retested,
     tests_of,
+    with_more,
     with_own_test,
     with_test,
     with_values,
@@ -39,9 +40,14 @@ from segment_copilot.language import (
     Condition,
     Definition,
     EventCount,
+    EventProperty,
+    EventSequence,
+    Recency,
     UserProperty,
+    meaning,
 )
 
+_PLAIN: Final = 0.9
 _YOUNGEST: Final = 14
 _OLDEST: Final = 99
 _AGED: Final = frozenset({"over", "under", "above", "below"})
@@ -49,14 +55,28 @@ POSITIVE: Final = frozenset({"eq", "in", "contains", "contains_any"})
 
 
 def set_or_add(desk: Desk, parts: Parts) -> list[Made]:
-    """Make it 5, 60 days, in Spain: a side of what the draft has; where it has nothing of it, one condition more."""
+    """Make it 5; 60 days; in Spain: a side of what the draft has; where it has nothing of it, one condition more."""
     new, old = parts["new"], "old" in parts
     if new.says({"also", "too", "well"}):
         return [] if old else add(desk, parts)
     if (made := set_to(desk, parts)) or old or (new.negated and not new.values and new.says({","})):
         return [*made, *_of_age(desk, new, made)]
-    alone = all(len(one.conditions) == 1 and not one.exclude for one, _ in readings(desk, new))
-    return add(desk, parts) if alone else []
+    alone = all(len(one.definition.conditions) == 1 and not one.definition.exclude for one in readings(desk, new))
+    plain = all(one.probability >= _PLAIN for one in desk.audiences(new.text)[:1])  # no verb says that it is one more
+    return [structs.replace(one, sure=one.sure and plain) for one in _once(desk, add(desk, parts))] if alone else []
+
+
+def _once(desk: Desk, made: list[Made]) -> list[Made]:
+    """Return changes that count again what the draft counts already as not sure: it may be that it is spoken of."""
+    counts = (EventCount, EventSequence, EventProperty, Recency)
+    counted = {name for place in desk.places if isinstance(place.node, counts) for name in events_of(place.node)}
+
+    def is_again(node: Condition) -> bool:
+        return (
+            isinstance(node, counts) and node not in desk.definition.conditions and bool(counted & {*events_of(node)})
+        )
+
+    return [structs.replace(one, sure=one.sure and not any(map(is_again, one.definition.conditions))) for one in made]
 
 
 def _of_age(desk: Desk, new: Part, made: list[Made]) -> list[Made]:
@@ -84,12 +104,19 @@ def add(desk: Desk, parts: Parts) -> list[Made]:
     if new.quantities and not new.windows and not new.values and (same := set_to(desk, {"new": new})):
         return same
     made: list[Made] = []
-    for definition, rank in readings(desk, new):
-        if any(_is_implied(desk, node) for node in definition.conditions):
+    for one in readings(desk, new):
+        definition = one.definition
+        if _is_known(desk, definition):
+            made.append(Made(desk.definition, one.rank))
+        if _is_known(desk, definition) or any(_is_implied(desk, node) for node in definition.conditions):
             continue
         more = definition.conditions if definition.logic == "AND" else [as_one(definition)]
         changed = joined(desk.definition, more, "AND")
-        made.append(Made(excluding(changed, definition.exclude.conditions) if definition.exclude else changed, rank))
+        made.append(
+            Made(
+                excluding(changed, definition.exclude.conditions) if definition.exclude else changed, one.rank, one.sure
+            )
+        )
     return made
 
 
@@ -108,7 +135,7 @@ def who(desk: Desk, parts: Parts) -> list[Made]:
     """Add one condition more ("who bought shoes"), or change the one there is: those who ordered at least 10 times, who did not open it: the one there is."""
     new = parts["new"]
     anew = new.quantities or new.negated or new.windows
-    return (merged(desk, new) if anew else []) or add(desk, parts)
+    return (merged(desk, new) if anew else []) or _once(desk, add(desk, parts))
 
 
 def add_people(desk: Desk, parts: Parts) -> list[Made]:
@@ -131,6 +158,13 @@ def _is_implied(desk: Desk, node: Condition) -> bool:
     )
 
 
+def _is_known(desk: Desk, more: Definition) -> bool:
+    """Return whether the draft has all of a definition already."""
+    has = {meaning(Definition("AND", [node])) for node in desk.definition.conditions}
+    asks = {meaning(Definition("AND", [node])) for node in more.conditions}
+    return desk.definition.logic == more.logic == "AND" and asks <= has and not more.exclude
+
+
 def _in_lists(desk: Desk, new: Part) -> list[Made]:
     """Return the draft with more values in a test that names some of the same field."""
     if not new.values or new.windows or new.quantities or new.negated:
@@ -148,8 +182,12 @@ def _in_lists(desk: Desk, new: Part) -> list[Made]:
 
 
 def too(desk: Desk, parts: Parts) -> list[Made]:
-    """Germany too; in the US as well; not only the US but also Canada."""
-    return add(desk, {"new": parts["new"]})
+    """Germany too; in the US as well; not only the US but also Canada; April as well, where it is beside May."""
+    new = parts["new"]
+    if new.windows and not new.content & ~union(new.windows):
+        said = [(place, with_more(place.node, one.window)) for place in desk.places for one in new.windows[:1]]
+        return [made for place, node in said if node for made in placed(desk, place, node, 0.0)]
+    return add(desk, {"new": new})
 
 
 def either(desk: Desk, parts: Parts) -> list[Made]:
@@ -158,13 +196,13 @@ def either(desk: Desk, parts: Parts) -> list[Made]:
     if values := _in_lists(desk, new):
         return values
     made: list[Made] = []
-    for condition, rank in wholes_said(desk, new):
-        made.append(Made(joined(desk.definition, [condition], "OR"), rank))
+    for condition, one in wholes_said(desk, new):
+        made.append(structs.replace(one, definition=joined(desk.definition, [condition], "OR")))
         last = desk.places[-1] if len(desk.definition.conditions) > 1 else None
         about = [place for place in desk.places if not place.excluded and events_of(place.node)]
         if last is not None and desk.definition.logic == "AND" and events_of(condition) and about:
             group = _group(about[-1].node, condition)
-            made.append(Made(put(desk.definition, about[-1].path, group), rank))
+            made.append(Made(put(desk.definition, about[-1].path, group), one.rank))
     return made
 
 
@@ -173,7 +211,7 @@ def _either_event(desk: Desk, new: Part) -> list[Made]:
     places = [
         one for one in desk.places if isinstance(one.node, EventCount) and is_plain(one.node) and not one.excluded
     ]
-    said = [one for one, _ in leaves_said(desk, new) if isinstance(one, EventCount) and is_plain(one)]
+    said = [one for one in leaves_said(desk, new) if isinstance(one, EventCount) and is_plain(one)]
     return [
         made
         for place in places
@@ -213,7 +251,7 @@ def only(desk: Desk, parts: Parts) -> list[Made]:
         ]
         if made:
             return made
-    return filtered(desk, new) or _narrowed(desk, new) or add(desk, parts)
+    return filtered(desk, new) or _narrowed(desk, new) or _once(desk, add(desk, parts))
 
 
 def _narrowed(desk: Desk, new: Part) -> list[Made]:
@@ -225,7 +263,7 @@ def _narrowed(desk: Desk, new: Part) -> list[Made]:
             for one in places
             if isinstance(one.node, EventCount) and (one.node.operator, one.node.value) == ("gte", 1)
         ]
-    said = [node for node, _ in leaves_said(desk, new, LEAST) if isinstance(node, EventCount)]
+    said = [node for node in leaves_said(desk, new, LEAST) if isinstance(node, EventCount)]
     made = [(place, merge(place.node, node)) for node in said for place in places]
     return [one for place, node in made if node is not None for one in placed(desk, place, node, 0.0)]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, cast
 
 from msgspec import UNSET, Struct, structs
@@ -130,7 +130,7 @@ def with_window(node: Condition, said: Said) -> Condition | None:
     length = said.length
     match node:
         case EventCount() | Monetary() | EventProperty():
-            known = (fields := when(said)) or said.kind == "ever"
+            known = (fields := _both_ends(node, when(said))) or said.kind == "ever"
             return structs.replace(node, **{"window": UNSET, "window_days": UNSET, **fields}) if known else None
         case Recency() if said.kind == "between" and (low := days_in(said.near)) and (high := days_in(length)):
             return structs.replace(node, operator="between", window_days=low, value2=high)
@@ -144,6 +144,29 @@ def with_window(node: Condition, said: Said) -> Condition | None:
             return structs.replace(cast("Any", node), value=length.json)
         case _:
             return None
+
+
+def with_more(node: Condition, said: Said) -> Condition | None:
+    """Return the condition in a time that one more is part of: it has none yet, or one just before or after it."""
+    was: Any = getattr(node, "window", UNSET)
+    made: Any = with_window(node, said)
+    if made is None or not has_window(node):
+        return made
+    now = made.window
+    if not isinstance(was, Window) or UNSET in {was.from_, was.to, now.from_, now.to}:
+        return None
+    first, last = sorted([was, now], key=lambda one: str(one.from_))
+    return structs.replace(made, window=Window(from_=first.from_, to=last.to)) if first.to == last.from_ else None
+
+
+def _both_ends(node: Any, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a window that says until when with the beginning of the one before it, which said no end."""
+    was, now = getattr(node, "window", UNSET), fields.get("window")
+    if not isinstance(was, Window) or not isinstance(now, Window) or was.to is not UNSET or now.from_ is not UNSET:
+        return fields
+    if was.from_ is UNSET or now.to is UNSET or not was.from_ < now.to:
+        return fields
+    return {**fields, "window": structs.replace(now, from_=was.from_)}
 
 
 def _since(node: Recency, days: int) -> Recency:

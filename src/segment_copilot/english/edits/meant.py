@@ -19,6 +19,7 @@ from segment_copilot.english.edits.aspects import (
 from segment_copilot.english.edits.said import Desk, Part
 from segment_copilot.english.edits.tree import Place, as_one, put
 from segment_copilot.english.linking.names import Value
+from segment_copilot.english.reading.audience import CLEAR
 from segment_copilot.english.reading.rules.told import all_tests, said
 from segment_copilot.english.reading.spans import Mention, Span, union
 from segment_copilot.language import (
@@ -42,6 +43,9 @@ _CLEAR: Final = 0.75
 """Which share of what the readings of some words weigh together the likeliest must have to be taken without asking."""
 
 
+_HAVING: Final = {"with", "without", "has", "have", "having", "had", "used", "using", "no", "any", "a", "some"}
+_YEARS: Final = range(1900, 2101)
+_AGES: Final = frozenset({"older", "younger", "old"})
 _LIVING: Final = frozenset({"in", "from", "living", "based", "aged", "over", "under"})
 
 
@@ -49,10 +53,11 @@ TURNED: Final = {"eq": "neq", "in": "not_in", "contains": "does_not_contain", "c
 
 
 class Made(Struct, frozen=True):
-    """A definition that a change may lead to. *rank* says how well it fits the words."""
+    """A definition that a change may lead to. *rank* says how well it fits the words; what is not *sure* is asked about."""
 
     definition: Definition
     rank: float = 0.0
+    sure: bool = True
 
 
 Parts = Mapping[str, Part]
@@ -61,35 +66,40 @@ Parts = Mapping[str, Part]
 Change = Callable[[Desk, Parts], Sequence[Made]]
 
 
-def placed(desk: Desk, place: Place, node: Condition | None, rank: float) -> list[Made]:
+def placed(desk: Desk, place: Place, node: Condition | None, rank: float, *, sure: bool = True) -> list[Made]:
     """Return the draft with another condition in a place, where that changes it."""
     made = put(desk.definition, place.path, node)
-    return [Made(made, rank)] if made != desk.definition else []
+    return [Made(made, rank, sure)] if made != desk.definition else []
 
 
-def readings(desk: Desk, new: Part, likely: float = _LIKELY) -> list[tuple[Definition, float]]:
+def readings(desk: Desk, new: Part, likely: float = _LIKELY) -> list[Made]:
     """Return what words mean as an audience of their own; a bare number or time is none."""
     again = (new.again,) if new.again else ()
-    if not new.content & ~union((*new.quantities, *new.windows, *again)) and not any(
-        _of_age(one.words) for one in new.quantities
-    ):
+    numbers = union((*new.quantities, *new.windows, *again))
+    if not new.content & ~numbers and not any({*one.words} & _AGES for one in new.quantities):
         return []
-    country = any(value.place.field.country for one in new.values for value in one.values)
+    country = any(value.place.field.country for value in _values(new))
     told = sum(1 << at for at, token in enumerate(new.found.tokens) if token.stem in lexicon.swallowed("segment"))
     told = told if new.says({"segment", "list", "audience"}) else 0  # "the members of the Staff segment"
     named = [one.segment for one in new.segments if one.share == 1 and not new.content & ~one.mask & ~told]
     named = named if told or not country else []
     if named:  # the whole name of a segment comes before a value that is called so
-        return [(Definition("AND", [SegmentMembership(segment_id=named[0])]), 0.0)]
+        return [Made(Definition("AND", [SegmentMembership(segment_id=named[0])]))]
     found = [one for one in desk.audiences(_said_of(new)) if not _is_presence(one.definition, new)]
-    if new.again:
-        found = [structs.replace(one, definition=_timed_as(desk, one.definition)) for one in found]
     weight = sum(one.probability for one in found)
     if not found or weight < likely:
-        return [(Definition("AND", [node]), 0.0) for node in _named(new)]
-    if found[0].probability / weight >= _CLEAR:
-        return [(found[0].definition, 0.0)]
-    return [(one.definition, 0.0) for one in found[:2]]
+        return [Made(Definition("AND", [node])) for node in _named(new)]
+    clear = found[0].probability / weight >= _CLEAR
+    year = any(one.quantity.bare and int(one.quantity.value) in _YEARS for one in new.quantities)
+    sure = found[0].probability >= CLEAR and not year
+    return [
+        Made(_timed_as(desk, one.definition) if new.again else one.definition, sure=sure)
+        for one in found[: 1 if clear else 2]
+    ]
+
+
+def _values(new: Part) -> list[Value]:
+    return [value for one in new.values for value in one.values]
 
 
 def _said_of(new: Part) -> str:
@@ -143,22 +153,20 @@ def _named(new: Part) -> list[Condition]:
 
 def _is_presence(definition: Definition, new: Part) -> bool:
     """Return whether a reading is only that something is known, of words that name a field: "the country"."""
-    tests = [tested.test.operator for node in definition.conditions for tested in tests_of(node) if tested.at is None]
-    return any(one in {"is_set", "is_not_set"} for one in tests) and not any(
-        new.found.tokens[at].lower in {"known", "set", "unknown"} for at in range(len(new.found.tokens))
-    )
+    tests = [tested for node in definition.conditions for tested in tests_of(node)]
+    inner = [one.at is not None for one in tests if one.test.operator in {"is_set", "is_not_set"}]
+    said = {token.lower for token in new.found.tokens} & {"known", "set", "unknown"}
+    return bool(inner) and not said and not (all(inner) and new.says(_HAVING))
 
 
-def leaves_said(desk: Desk, new: Part, likely: float = _LIKELY) -> list[tuple[Condition, float]]:
-    """Return what words mean that is one condition."""
-    return [
-        (as_one(one), rank) for one, rank in readings(desk, new, likely) if not one.exclude and len(one.conditions) == 1
-    ]
-
-
-def wholes_said(desk: Desk, new: Part) -> list[tuple[Condition, float]]:
+def wholes_said(desk: Desk, new: Part, likely: float = _LIKELY) -> list[tuple[Condition, Made]]:
     """Return what words mean as one condition, a group where they say several."""
-    return [(as_one(one), rank) for one, rank in readings(desk, new) if not one.exclude]
+    return [(as_one(one.definition), one) for one in readings(desk, new, likely) if not one.definition.exclude]
+
+
+def leaves_said(desk: Desk, new: Part, likely: float = _LIKELY) -> list[Condition]:
+    """Return what words mean that is one condition."""
+    return [node for node, one in wholes_said(desk, new, likely) if len(one.definition.conditions) == 1]
 
 
 def tests_said(new: Part, event: str) -> tuple[PropertyTest, ...]:
@@ -186,7 +194,7 @@ def opposite_test(test: PropertyTest) -> PropertyTest:
 def whose(new: Part) -> bool:
     """Return whether words are about people, and not about what they did: "from Spain", "who bought shoes"."""
     tokens, start = new.found.tokens, (new.span & -new.span).bit_length() - 1
-    traits = any(not value.place.event and value.place.field.country for one in new.values for value in one.values)
+    traits = any(not value.place.event and value.place.field.country for value in _values(new))
     return traits or new.has("people") or tokens[start].lower in _LIVING
 
 
@@ -197,7 +205,7 @@ def own_value(values: Sequence[Value], node: Condition) -> Value | None:
 
 
 def any_of(values: Sequence[Value], *, negated: bool = False) -> PropertyTest:
-    """Return what words mean as one condition, a group where they say several."""
+    """Return the test that something is one of some values."""
     listed = values[0].place.field.listed
     test = PropertyTest(values[0].place.path, "contains" if listed else "eq", values[0].value)
     made = with_values(test, list(dict.fromkeys(one.value for one in values)))
@@ -205,11 +213,6 @@ def any_of(values: Sequence[Value], *, negated: bool = False) -> PropertyTest:
 
 
 def is_of(tested: Any, place: Place, value: Value) -> bool:
-    """Return what words mean that is one condition."""
+    """Return whether a value is of the field that is tested."""
     found = tests_field(place.node, value.place)
     return found is not None and found.at == tested.at and found.test.property == tested.test.property
-
-
-def _of_age(words: Sequence[str]) -> bool:
-    """Return the draft with another condition in a place, where that changes it."""
-    return any(word in {"older", "younger", "old"} for word in words)

@@ -54,6 +54,7 @@ class Done(Struct, frozen=True):
     end: int
     before: tuple[Done, ...] = ()
     name: str = ""
+    sure: bool = True
 
 
 class _Trial:
@@ -117,12 +118,13 @@ class _Trial:
                 continue  # a property is called so
             if fit.kind == "rename":
                 return Done((desk.definition,), fit.kind, start, end, name=_name(parts["name"]))
-            made = self._made(desk, fit, parts)
-            if made:
-                return Done(made, fit.kind, start, end)
+            best = self._made(desk, fit, parts)
+            if best:
+                made = tuple({meaning(one.definition): one.definition for one in best}.values())
+                return Done(made, fit.kind, start, end, sure=all(one.sure for one in best))
         return None
 
-    def _made(self, desk: Desk, fit: ways.Fit, parts: Mapping[str, Part]) -> tuple[Definition, ...]:
+    def _made(self, desk: Desk, fit: ways.Fit, parts: Mapping[str, Part]) -> tuple[Made, ...]:
         if fit.kind == "bare" and _is_anew(desk, parts["new"]):
             return ()
         try:
@@ -168,9 +170,9 @@ def _cuts(one: QuantityAnchor, at: int, desk: Desk) -> bool:
     )
 
 
-def _best(found: Sequence[Made]) -> tuple[Definition, ...]:
+def _best(found: Sequence[Made]) -> tuple[Made, ...]:
     top = max((one.rank for one in found), default=0.0)
-    return tuple({meaning(one.definition): one.definition for one in found if one.rank == top}.values())
+    return tuple(one for one in found if one.rank == top)
 
 
 def _holds(definition: Definition, desk: Desk) -> bool:
@@ -293,13 +295,13 @@ def _outcome(
         )
         for after in last.made
     ]
-    if len(made) == 1:
-        if made[0].definition == before and not name:
-            return Refused("That is how the draft is already.")
+    if len(made) == 1 and made[0].definition == before and not name:
+        return Refused("That is how the draft is already.")
+    if len(made) == 1 and all(one.sure for one in done):
         return made[0]
     labels = [_label(before, one, catalog) for one in made]
     return Asked(
-        "Which of these do you mean?",
+        "Which of these do you mean?" if len(made) > 1 else "Do you mean this?",
         tuple(Choice(label, one) for label, one in zip(labels, made, strict=True))[:_OPTIONS],
     )
 

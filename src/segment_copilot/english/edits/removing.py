@@ -24,6 +24,8 @@ from segment_copilot.english.reading.spans import union
 from segment_copilot.language import (
     Condition,
     Group,
+    SegmentMembership,
+    UserProperty,
 )
 
 
@@ -63,23 +65,34 @@ def without(target: Target) -> Condition | None:
 def exclude(desk: Desk, parts: Parts) -> list[Made]:
     """Exclude staff; not in the US; without refunds; except France; ignore orders under $20."""
     new = parts["new"]
-    if new.text.lower().startswith(("only ", "it,", "that,", "this,")) or new.negated:
+    if new.text.lower().startswith(("only ", "it,", "that,", "this,")) or (new.negated and not new.has("people")):
         return []
     if made := _out_of_lists(desk, new):
         return made
     if made := filtered(desk, new, turned=True):
         return made
     made: list[Made] = []
-    for definition, rank in readings(desk, new):
+    for one in readings(desk, new):
+        definition = one.definition
         known = next(
             (place for place in desk.places if not place.excluded and [place.node] == definition.conditions), None
         )
         if known is not None and desk.definition.logic == "AND":
-            made += placed(desk, known, opposite(known.node), rank)
+            made += placed(desk, known, opposite(known.node), one.rank, sure=one.sure)
         elif not definition.exclude:
-            more = definition.conditions if definition.logic == "OR" else [as_one(definition)]
-            made.append(Made(excluding(desk.definition, more), rank))
+            each = definition.logic == "OR" or (_is_list(new) and all(map(_is_who, definition.conditions)))
+            more = definition.conditions if each else [as_one(definition)]
+            made.append(Made(excluding(desk.definition, more), one.rank, one.sure or each))
     return made
+
+
+def _is_list(new: Part) -> bool:
+    """Return whether words name one and another: of "staff and the subscribers", both are left out."""
+    return new.says({"and", ",", "&", "+", "nor"}) and not new.has("people")
+
+
+def _is_who(node: Condition) -> bool:
+    return isinstance(node, SegmentMembership | UserProperty)
 
 
 def _out_of_lists(desk: Desk, new: Part) -> list[Made]:

@@ -33,8 +33,10 @@ def swap(desk: Desk, parts: Parts) -> list[Made]:
     if made:
         return made
     for target in targets(desk, old):
-        for node, rank in wholes_said(desk, new) if not target.side and not target.open else ():
-            made += placed(desk, target.place, _replaced(desk, target.place, node, old), rank + target.rank)
+        for node, one in wholes_said(desk, new) if not target.side and not target.open else ():
+            made += placed(
+                desk, target.place, _replaced(desk, target.place, node, old), one.rank + target.rank, sure=one.sure
+            )
     return made
 
 
@@ -44,14 +46,20 @@ def instead(desk: Desk, parts: Parts) -> list[Made]:
     made = [one for place in desk.places for one in set_in(desk, new, Target(place, open=True))]
     if made:
         return made
-    for node, rank in wholes_said(desk, new):
+    for node, one in wholes_said(desk, new):
         alike = [
             place
             for place in desk.places
             if not place.excluded and bool(events_of(place.node)) == bool(events_of(node))
         ]
         for place in alike:
-            made += placed(desk, place, _replaced(desk, place, node, new), rank + (type(place.node) is type(node)))
+            made += placed(
+                desk,
+                place,
+                _replaced(desk, place, node, new),
+                one.rank + (type(place.node) is type(node)),
+                sure=one.sure,
+            )
     return made
 
 

@@ -154,7 +154,14 @@ def _told(found: Anchors) -> int:
     for at, token in enumerate(found.tokens):
         asks = token.kind == "sign" or token.lower in light | lexicon.words("commands") or token.stem in people
         told |= 0 if asks else 1 << at
-    return told | union(found.segments)
+    exact = (one for one in found.values if _is_exactly(one, found))
+    return told | union((*found.segments, *exact))
+
+
+def _is_exactly(one: ValueAnchor, found: Anchors) -> bool:
+    """Return whether words are a value as it is written: "guest", not "guests", which are people."""
+    said = " ".join(token.lower for token in found.tokens[one.start : one.end])
+    return any(str(value.value).lower() == said for value in one.values)
 
 
 class Desk(Struct, frozen=True, dict=True):

@@ -39,6 +39,7 @@ from segment_copilot.english.edits.said import Desk, Part
 from segment_copilot.english.edits.targets import Target, spoken, targets
 from segment_copilot.english.edits.tree import Place, Unfit, put
 from segment_copilot.english.linking.names import Value
+from segment_copilot.english.reading.anchors import QuantityAnchor
 from segment_copilot.english.reading.amounts import may_count
 from segment_copilot.english.reading.spans import union
 from segment_copilot.english.times.phrases import Length
@@ -55,6 +56,10 @@ from segment_copilot.language.operators import NumberOperator
 
 SAME: Final = 6
 """The rank of values that a draft tests already."""
+
+
+_APART: Final = {"with", "for", "to", "by", "from", "instead", "not", "than", "but"}
+"""Words between two values that do not make a list of them: "guest with member"."""
 
 
 _METRIC: Final = {"distinct": "count_distinct"}
@@ -111,12 +116,12 @@ def fit_in(desk: Desk, new: Part, target: Target) -> tuple[Condition, float] | N
         rank += 4 if has_window(place.node) else 0
         node, used = made, used | one.mask
     for one in new.quantities:
-        if target.side == "window" or (spoken(new).window and not new.windows):
+        if one.quantity.value2 is None and (target.side == "window" or (spoken(new).window and not new.windows)):
             length = length_of(node) if not new.windows else None
             long = When("last", length=Length(int(one.quantity.value), length.unit)) if length else None
             made = with_window(node, long) if long else None
         else:
-            counts = may_count(one) and not new.has("subject")
+            counts = may_count(one) and not new.has("subject") and not _is_amount(new, one)
             made = with_number(node, one.quantity) if counts or isinstance(node, UserProperty | Monetary) else None
         if made is None:
             return None
@@ -141,6 +146,14 @@ def fit_in(desk: Desk, new: Part, target: Target) -> tuple[Condition, float] | N
     return node, rank + more + (desk.explained(new, place) & new.content & ~told).bit_count() - 3 * place.excluded
 
 
+def _is_amount(new: Part, one: QuantityAnchor) -> bool:
+    """Return whether a number is of what happened, and counts nothing: "refunds of 50", "the amount 24.00", "the 500s", "error 500"."""
+    before, found = one.start - 1, new.found
+    typed = found.sentence.text[slice(found.sentence.spans[one.start][0], found.sentence.spans[one.end - 1][1])]
+    named = before >= 0 and found.tokens[before].lower == "of" and bool(found.evidence[before - 1])
+    return named or "." in typed.strip(".") or typed[-2:-1].isdigit() and typed.endswith("s")
+
+
 def _likely_number(node: Condition, currency: str) -> float:
     if isinstance(node, Recency):
         return 0
@@ -161,6 +174,8 @@ def _valued(new: Part, target: Target, node: Condition) -> tuple[Condition, int,
             return None
         groups.setdefault(value.place.path, []).append(value)
         used |= anchor.mask
+    if used and max(map(len, groups.values())) > 1 and new.says(_APART):
+        return None
     for values in groups.values():
         tested = tests_field(node, values[0].place)
         said = list(dict.fromkeys(one.value for one in values))
@@ -186,12 +201,12 @@ def _valued(new: Part, target: Target, node: Condition) -> tuple[Condition, int,
 def merged(desk: Desk, new: Part) -> list[Made]:
     """Return the draft with one condition said anew: "at least 5 orders in 60 days" of one that counts orders."""
     made: list[Made] = []
-    for node, rank in leaves_said(desk, new, LEAST) if new.again is None else ():
+    for node in leaves_said(desk, new, LEAST) if new.again is None else ():
         for place in desk.places:
             number = any(one.quantity.value == getattr(node, "value", None) for one in new.quantities)
             merged = merge(place.node, node, said_number=number)
             if merged is not None and not place.excluded:
-                made += placed(desk, place, merged, rank)
+                made += placed(desk, place, merged, 0.0)
     return made
 
 

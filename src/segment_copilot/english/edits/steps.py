@@ -22,13 +22,13 @@ def step_in(at: int) -> Change:
     def change(desk: Desk, parts: Parts) -> list[Made]:
         made: list[Made] = []
         for place, node in _sequences(desk):
-            for said, rank in leaves_said(desk, parts["new"], LEAST):
+            for said in leaves_said(desk, parts["new"], LEAST):
                 if isinstance(said, EventCount) and (said.operator, said.value) == ("gte", 1) and not has_window(said):
                     plain = said.where is UNSET and isinstance(said.event_type, str)
                     step: Any = said.event_type if plain else Step(said.event_type, where=said.where)
                     behind = len(node.events) - at
                     events = [*node.events[:behind], step, *node.events[behind:]]
-                    made += placed(desk, place, structs.replace(node, events=events), rank)
+                    made += placed(desk, place, structs.replace(node, events=events), 0.0)
         return made
 
     return change

@@ -235,7 +235,7 @@ def names_of(catalog: Catalog) -> Names:
 
 
 _KEPT: Final[list[Names]] = []
-_MOST: Final = 8
+_MOST: Final = 32
 
 
 def _union(anchors: Iterable[Anchor]) -> int:

@@ -211,7 +211,7 @@ def _is_behind(found: Anchors, joint: WordAnchor, joints: Mapping[int, WordAncho
     ends = joint.end >= len(found.tokens) or joint.end in joints
     begins = joint.start == 0 or any(one.end == joint.start for one in joints.values())
     yes = joint.kind == "before" and joint.end < len(found.tokens) and found.tokens[joint.end].lower in {"yes", "too"}
-    if joint.kind == "except" and ends:
+    if joint.kind == "except" and ends and (joint.end >= len(found.tokens) or found.tokens[joint.end].lower != "("):
         return True  # "…, plan premium excluded"
     if joint.kind == "before" and (yes or (ends and not begins)):
         return True
