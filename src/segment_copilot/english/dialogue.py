@@ -155,7 +155,8 @@ def _on_the_table(found: Said) -> Base | None:
         return None
     if isinstance(drafted, Edited):
         return Base(drafted.document, drafted.name, None, False, drafted.assumptions, drafted.named, found.base)
-    return Base(document_of(drafted.definition), drafted.name, assumptions=drafted.assumptions, earlier=found.base)
+    made = document_of(drafted.definition)
+    return Base(made, drafted.name, assumptions=drafted.assumptions, named=drafted.named, earlier=found.base)
 
 
 def _read(before: Said, text: str, context: Context, reads: Reads) -> Said:

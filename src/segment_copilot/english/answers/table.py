@@ -56,11 +56,10 @@ def assumptions(asked: Understood, context: Context) -> Answer:
 
 def cannot(asked: Understood, context: Context) -> Answer:
     """Say what nothing here can do, and which segments are about it."""
-    about = " ".join(asked.slots.said)
     related = _related(set(asked.slots.said), context)
     there = f"There {'is the segment' if len(related) == 1 else 'are the segments'} {' and '.join(related)}, whose conditions and members I can show."  # fmt: skip
     reason = f"I cannot {asked.intent.settings['what']}."
-    return say(reason, there if related else "", refuses=True, unmapped=[Unmapped(about, reason, related)])
+    return say(reason, there if related else "", refuses=True, unmapped=[Unmapped("", reason, related)])
 
 
 def unanswered(text: str) -> Answer:

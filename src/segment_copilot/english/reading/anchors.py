@@ -400,10 +400,18 @@ _IS: Final = frozenset(
 
 
 def _title(tokens: tuple[Token, ...]) -> int:
-    """Return the positions of a name that was given: "a segment called “Lapsed”"."""
-    named = {"called", "named", "titled", "name", "labelled", "labeled"}
-    found = 0
+    """Return the positions of a name that was given: "a segment called “Lapsed”", "a list named Early Birds of users who …"."""
+    found, group = 0, lexicon.stems("group")
     for at, token in enumerate(tokens):
-        if token.kind == "quoted" and at and tokens[at - 1].lower in named | {"it", "as", ":"}:
-            found |= mask(at, at + 1) | (1 << at - 1 if tokens[at - 1].lower in named else 0)
+        if token.kind == "quoted" and at and tokens[at - 1].lower in TITLED | {"it", "as", ":"}:
+            found |= mask(at, at + 1) | (1 << at - 1 if tokens[at - 1].lower in TITLED else 0)
+        if token.lower in TITLED and at and tokens[at - 1].stem in group:
+            end = at + 1
+            while end < len(tokens) and tokens[end].text[:1].isupper() and end <= at + _TITLE:
+                end += 1
+            found |= mask(at, end) if end > at + 1 else 0
     return found
+
+
+TITLED: Final = frozenset({"called", "named", "titled", "name", "labelled", "labeled"})
+_TITLE: Final = 5  # words

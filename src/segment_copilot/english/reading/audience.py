@@ -11,7 +11,7 @@ from msgspec import Struct, structs
 
 from segment_copilot.english.linking.names import Names
 from segment_copilot.english.outcomes import Asked, Choice, Drafted, Part, Refused
-from segment_copilot.english.reading.anchors import Anchors, find, names_of
+from segment_copilot.english.reading.anchors import TITLED, Anchors, find, names_of
 from segment_copilot.english.reading.assumed import assumed
 from segment_copilot.english.reading.chart import Chart, TooLong
 from segment_copilot.english.reading.meanings import Reading, clauses, write
@@ -214,12 +214,12 @@ def _drafted(one: Candidate, found: Anchors, catalog: Catalog) -> Drafted:
     sentence = found.sentence
     notes = [note for _, note in (*sentence.notes, *one.reading.notes)] + [*assumed(found, one.definition)]
     named = [at for at in range(len(found.tokens)) if (found.title or one.reading.label) >> at & 1]
-    given = [at for at in named if found.title and found.tokens[at].kind == "quoted"]  # not the word "called"
+    given = [at for at in named if found.title and found.tokens[at].lower not in TITLED]
     label = sentence.said(given or named).strip(" :\"'“”")
     name = label[:1].upper() + label[1:] if label else entitle(one.definition, names)
     if one.left:
         notes.append(f"“{_left_out(one, found)}” is left out.")
-    return Drafted(one.definition, name, one.probability, _parts(one, found), tuple(dict.fromkeys(notes)))
+    return Drafted(one.definition, name, one.probability, _parts(one, found), tuple(dict.fromkeys(notes)), bool(label))
 
 
 def _left_out(one: Candidate, found: Anchors) -> str:
