@@ -91,7 +91,9 @@ def readings(desk: Desk, new: Part, likely: float = _LIKELY) -> list[Made]:
         return [Made(Definition("AND", [node])) for node in _named(new)]
     clear = found[0].probability / weight >= _CLEAR
     year = any(one.quantity.bare and int(one.quantity.value) in _YEARS for one in new.quantities)
-    sure = found[0].probability >= CLEAR and not year
+    more = bool(new.values) and not new.quantities and new.says({"more", "above", "higher", "better", "upwards"})
+    order = new.says({"before", "after"}) and new.says({"it", "that", "this"})  # what it comes before is in the draft
+    sure = found[0].probability >= CLEAR and not (year or more or order)
     return [
         Made(_timed_as(desk, one.definition) if new.again else one.definition, sure=sure)
         for one in found[: 1 if clear else 2]
@@ -216,4 +218,3 @@ def is_of(tested: Any, place: Place, value: Value) -> bool:
     """Return whether a value is of the field that is tested."""
     found = tests_field(place.node, value.place)
     return found is not None and found.at == tested.at and found.test.property == tested.test.property
-

@@ -19,29 +19,6 @@ from segment_copilot.language.operators import DATETIMES
 from segment_copilot.language.value_types import is_number_text, truth_of
 
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-_CUTTING = {
-    "and",
-    "or",
-    "&",
-    ",",
-    "but",
-    "with",
-    "without",
-    "no",
-    "then",
-    "after",
-    "before",
-    "plus",
-    "that",
-    "who",
-    "(",
-    ".",
-    "!",
-    "last",
-    "past",
-    "week",
-    "over",
-}
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}($|T)")
 _DAY_LIKE = re.compile(r"\d{1,4}([/.-])\d{1,2}\1\d{1,4}([ T].*)?")
 _CODE = "(?:USD|EUR|GBP|JPY|CHF|CAD|AUD|NZD|SEK|NOK|DKK|PLN|CZK|BRL|MXN|INR|CNY)"
@@ -217,14 +194,6 @@ class Index:
         return frozenset(field.path.lower() for field in every)
 
     @cached_property
-    def single_values(self) -> frozenset[str]:
-        """Every known value of one word, in lower case."""
-        every = (*self.traits, *(field for known in self.events for field in known.fields))
-        return frozenset(
-            str(value).lower() for field in every for words, value in field.values.items() if len(words) == 1
-        )
-
-    @cached_property
     def segments(self) -> Mapping[int, tuple[str, ...]]:
         """The stems of every segment's name."""
         return {segment.id: stems_of(segment.name) for segment in self.catalog.segments.values()}
@@ -249,18 +218,6 @@ class Index:
     def stems(self) -> frozenset[str]:
         """The stems of the vocabulary."""
         return frozenset(stem(word) for word in self.vocabulary)
-
-    @cached_property
-    def cutting(self) -> Mapping[str, tuple[tuple[str, ...], ...]]:
-        """Segment names and values with a word that would otherwise end a clause, in lower case, by their first word."""
-        names = [segment.name for segment in self.catalog.segments.values()]
-        for field in (*self.traits, *(field for known in self.events for field in known.fields)):
-            names += [value for value in field.known.samples if isinstance(value, str)]
-        split = (tuple(token.lower for token in read(name)) for name in names)
-        found: dict[str, tuple[tuple[str, ...], ...]] = {}
-        for words in dict.fromkeys(words for words in split if len(words) > 1 and set(words) & _CUTTING):
-            found[words[0]] = (*found.get(words[0], ()), words)
-        return found
 
     @cached_property
     def size(self) -> int:

@@ -134,9 +134,6 @@ PEOPLE = stems("user customer person people contact shopper member visitor clien
                "spender opener clicker viewer searcher abandoner")  # fmt: skip
 """Nouns that may be the subject of an audience."""
 
-PLAIN_PEOPLE = stems("user customer person contact shopper member visitor client profile account someone anyone everyone "
-                     "everybody anybody individual consumer folk guest prospect lead audience those one subscriber")  # fmt: skip
-"""Subjects that add no condition of their own."""
 
 AGENTS: dict[str, str] = {
     stem("buyer"): "purchase", stem("purchaser"): "purchase", stem("visitor"): "visit", stem("viewer"): "view",
