@@ -8,27 +8,14 @@ from typing import Any, Final
 from msgspec import UNSET, Struct, structs
 
 from segment_copilot.english import lexicon
-from segment_copilot.english.edits.aspects import (
-    WINDOWED,
-    events_of,
-    has_window,
-    tests_field,
-    tests_of,
-    with_values,
-)
+from segment_copilot.english.edits.aspects import WINDOWED, events_of, has_window, tests_field, tests_of, with_values
 from segment_copilot.english.edits.said import Desk, Part
 from segment_copilot.english.edits.tree import Place, as_one, put
 from segment_copilot.english.linking.names import Value
 from segment_copilot.english.reading.audience import CLEAR
 from segment_copilot.english.reading.rules.told import all_tests, said
 from segment_copilot.english.reading.spans import Mention, Span, union
-from segment_copilot.language import (
-    Condition,
-    Definition,
-    PropertyTest,
-    SegmentMembership,
-    UserProperty,
-)
+from segment_copilot.language import Condition, Definition, PropertyTest, SegmentMembership, UserProperty
 from segment_copilot.language.operators import OPERATORS
 
 _LIKELY: Final = 0.3

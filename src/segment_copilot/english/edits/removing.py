@@ -8,27 +8,14 @@ from msgspec import UNSET, structs
 
 from segment_copilot.english.edits import ways
 from segment_copilot.english.edits.adding import POSITIVE, filtered
-from segment_copilot.english.edits.aspects import (
-    events_of,
-    has_window,
-    retested,
-    tests_of,
-    windowless,
-    with_values,
-)
+from segment_copilot.english.edits.aspects import events_of, has_window, retested, tests_of, windowless, with_values
 from segment_copilot.english.edits.meant import TURNED, Made, Parts, is_of, placed, readings
 from segment_copilot.english.edits.said import Desk, Part
 from segment_copilot.english.edits.targets import Target, spoken, targets
 from segment_copilot.english.edits.tree import Unfit, as_one, excluding, put
 from segment_copilot.english.reading.meanings import opposite
 from segment_copilot.english.reading.spans import union
-from segment_copilot.language import (
-    Condition,
-    EventCount,
-    Group,
-    SegmentMembership,
-    UserProperty,
-)
+from segment_copilot.language import Condition, EventCount, Group, SegmentMembership, UserProperty
 
 
 def remove(desk: Desk, parts: Parts) -> list[Made]:

@@ -6,23 +6,14 @@ from typing import Any
 
 from msgspec import UNSET, structs
 
-from segment_copilot.english.edits.aspects import (
-    events_of,
-    has_window,
-    tests_of,
-)
+from segment_copilot.english.edits.aspects import events_of, has_window, tests_of
 from segment_copilot.english.edits.meant import Made, Parts, placed, wholes_said
 from segment_copilot.english.edits.said import Desk, Part
 from segment_copilot.english.edits.setting import set_in
 from segment_copilot.english.edits.targets import Target, targets
 from segment_copilot.english.edits.tree import Place
 from segment_copilot.english.reading.meanings import opposite
-from segment_copilot.language import (
-    Condition,
-    EventCount,
-    Monetary,
-    SegmentMembership,
-)
+from segment_copilot.language import Condition, EventCount, Monetary, SegmentMembership
 
 
 def swap(desk: Desk, parts: Parts) -> list[Made]:

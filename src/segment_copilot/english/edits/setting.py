@@ -25,16 +25,7 @@ from segment_copilot.english.edits.aspects import (
     with_values,
     with_window,
 )
-from segment_copilot.english.edits.meant import (
-    LEAST,
-    Change,
-    Made,
-    Parts,
-    any_of,
-    leaves_said,
-    own_value,
-    placed,
-)
+from segment_copilot.english.edits.meant import LEAST, Change, Made, Parts, any_of, leaves_said, own_value, placed
 from segment_copilot.english.edits.said import Desk, Part
 from segment_copilot.english.edits.targets import Target, spoken, targets
 from segment_copilot.english.edits.tree import Place, Unfit, put
@@ -44,14 +35,7 @@ from segment_copilot.english.reading.anchors import QuantityAnchor
 from segment_copilot.english.reading.spans import union
 from segment_copilot.english.times.phrases import Length
 from segment_copilot.english.times.windows import Window as When
-from segment_copilot.language import (
-    Condition,
-    EventCount,
-    Monetary,
-    PropertyTest,
-    Recency,
-    UserProperty,
-)
+from segment_copilot.language import Condition, EventCount, Monetary, PropertyTest, Recency, UserProperty
 from segment_copilot.language.operators import NumberOperator
 
 SAME: Final = 6
