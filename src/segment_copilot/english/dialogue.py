@@ -188,8 +188,13 @@ def _read(before: Said, text: str, context: Context, reads: Reads) -> Said:
         return Said(text, outcome=Refused(""))
     kept, orders = without_orders(text)
     found = _audience(kept, reads)
-    if before.base is not None and isinstance(found.outcome, Drafted) and _is_part(kept):
-        return Said(text, edit=_more_or_anew(before.base, found.outcome, context))
+    if isinstance(found.outcome, Drafted) and _is_part(kept) and (before.base is not None or before.text):
+        alone = Choice(describe(found.outcome.definition, context.segment_names), found.outcome)
+        return (
+            Said(text, edit=_more_or_anew(before.base, found.outcome, context))
+            if before.base is not None
+            else Said(text, outcome=Asked("Do you mean this, and nothing of what you said before?", (alone,)))
+        )
     quotes = tuple(quote for quote in found.quotes if quote["text"] in text)  # an order may have stood inside of one
     return structs.replace(found, orders=orders, quotes=quotes)
 

@@ -25,33 +25,17 @@ from segment_copilot.english.edits.aspects import (
     with_values,
     with_window,
 )
-from segment_copilot.english.edits.meant import (
-    LEAST,
-    Change,
-    Made,
-    Parts,
-    any_of,
-    leaves_said,
-    own_value,
-    placed,
-)
+from segment_copilot.english.edits.meant import LEAST, Change, Made, Parts, any_of, leaves_said, own_value, placed
 from segment_copilot.english.edits.said import Desk, Part
 from segment_copilot.english.edits.targets import Target, spoken, targets
 from segment_copilot.english.edits.tree import Place, Unfit, put
 from segment_copilot.english.linking.names import Value
-from segment_copilot.english.reading.anchors import QuantityAnchor
 from segment_copilot.english.reading.amounts import may_count
+from segment_copilot.english.reading.anchors import QuantityAnchor
 from segment_copilot.english.reading.spans import union
 from segment_copilot.english.times.phrases import Length
 from segment_copilot.english.times.windows import Window as When
-from segment_copilot.language import (
-    Condition,
-    EventCount,
-    Monetary,
-    PropertyTest,
-    Recency,
-    UserProperty,
-)
+from segment_copilot.language import Condition, EventCount, Monetary, PropertyTest, Recency, UserProperty
 from segment_copilot.language.operators import NumberOperator
 
 SAME: Final = 6
@@ -68,7 +52,11 @@ _METRIC: Final = {"distinct": "count_distinct"}
 def set_to(desk: Desk, parts: Parts) -> list[Made]:
     """Make it 5; change the window to 60 days; the country should be Spain; Germany instead."""
     new = parts["new"]
-    if (new.negated and not new.values and new.says({","})) or (spoken(new).condition and spoken(new).place):
+    if (
+        (new.negated and new.says({"only", "just"}))
+        or (new.negated and not new.values and new.says({","}))
+        or (spoken(new).condition and spoken(new).place)
+    ):
         return []
     if "gone" in parts and all(one.open for one in targets(desk, parts["gone"])):
         return []
@@ -122,7 +110,8 @@ def fit_in(desk: Desk, new: Part, target: Target) -> tuple[Condition, float] | N
             made = with_window(node, long) if long else None
         else:
             counts = may_count(one) and not new.has("subject") and not _is_amount(new, one)
-            made = with_number(node, one.quantity) if counts or isinstance(node, UserProperty | Monetary) else None
+            counts = (counts or isinstance(node, UserProperty | Monetary)) and not _is_nothing(new, node, one)
+            made = with_number(node, one.quantity) if counts else None
         if made is None:
             return None
         rank += _likely_number(place.node, one.quantity.currency)
@@ -146,12 +135,18 @@ def fit_in(desk: Desk, new: Part, target: Target) -> tuple[Condition, float] | N
     return node, rank + more + (desk.explained(new, place) & new.content & ~told).bit_count() - 3 * place.excluded
 
 
+def _is_nothing(new: Part, node: Condition, one: QuantityAnchor) -> bool:
+    """Return whether a "no" is no number here: "no age" compares none, and "no, this month" counts nothing."""
+    alone = bool(new.windows) and not new.content & ~union((*new.windows, one))
+    return one.quantity.none and (isinstance(node, UserProperty | Monetary) or alone)
+
+
 def _is_amount(new: Part, one: QuantityAnchor) -> bool:
     """Return whether a number is of what happened, and counts nothing: "refunds of 50", "the amount 24.00", "the 500s", "error 500"."""
     before, found = one.start - 1, new.found
     typed = found.sentence.text[slice(found.sentence.spans[one.start][0], found.sentence.spans[one.end - 1][1])]
     named = before >= 0 and found.tokens[before].lower == "of" and bool(found.evidence[before - 1])
-    return named or "." in typed.strip(".") or typed[-2:-1].isdigit() and typed.endswith("s")
+    return named or "." in typed.strip(".") or (typed[-2:-1].isdigit() and typed.endswith("s"))
 
 
 def _likely_number(node: Condition, currency: str) -> float:
