@@ -9,8 +9,9 @@ from segment_copilot.english.dialogue import LONGEST
 from segment_copilot.english.reading.audience import understand
 from segment_copilot.english.reading.chart import TooLong
 from segment_copilot.language.catalog import Catalog, EventType, Property
+from tests.support.english.brief import brief
 from tests.support.english.catalogs import AS_OF, DEMO
-from tests.support.english.driver import play, request, turn
+from tests.support.english.driver import drafted_or_offered, play, request, turn
 
 
 def filled(part: str, *, before: str = "users who ", size: int = LONGEST) -> str:
@@ -54,10 +55,10 @@ def test_no_text_takes_more_than_its_steps(text: str):
 
 
 @pytest.mark.parametrize("part", ["ordered or ", "viewed, ", "ordered in the last 7 days and ", "in France or "])
-def test_work_grows_no_faster_than_the_square_of_the_text(part: str):
-    short, long = (steps(filled(part, size=size)) for size in (60, 120))
+def test_work_grows_no_faster_than_the_cube_of_the_text(part: str):
+    short, long = (steps(filled(part, size=size)) for size in (90, 180))
 
-    assert 0 < long < short * 5
+    assert 0 < long < short * 8
 
 
 def test_a_text_of_two_thousand_characters_is_read():
@@ -77,9 +78,10 @@ def test_parentheses_of_any_depth_end_well(opened: int, before: str):
 
 
 def test_parentheses_that_a_definition_may_hold_are_read():
-    played = play("users who ordered and (viewed a product or (opened an email and (live in Spain or live in France)))")
+    text = "users who ordered and (viewed a product or (opened an email and (live in Spain or live in France)))"
 
-    assert "propose_segment" in played.tools
+    nested = "count(order_placed)≥1 & (count(product_viewed)≥1 | (count(email_opened)≥1 & country in ES,FR))"
+    assert nested in map(brief, drafted_or_offered(text))
 
 
 @pytest.mark.parametrize(
@@ -108,7 +110,5 @@ def test_a_large_catalog_leaves_room_for_a_plain_sentence():
     )
     text = "users who ordered at least 3 times in the last 30 days and have not ordered with mode x in the last week"
 
-    ended = turn(request(text, catalog=catalog))[-1]
-
-    assert isinstance(ended, TurnEnded)
-    assert [call.name for call in ended.message.tool_calls] == ["propose_segment"]
+    (found,) = [one for one in drafted_or_offered(text, catalog) if "a_" not in str(one)]
+    assert brief(found) == "count(order_placed)≥3 in 30d & count(order_placed[mode=x])=0 in 1w"

@@ -1,9 +1,8 @@
-"""Questions, orders, thanks and answers to questions, as the English that is understood anew takes them."""
+"""What a conversation is: questions and what follows them, orders, thanks, answers to questions, what is in view."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 from typing import Any
 
@@ -16,8 +15,6 @@ from segment_copilot.copilot.models import (
     ModelRequest,
     TextDelta,
     ToolCall,
-    ToolResult,
-    ToolResults,
     TurnEnded,
     UserMessage,
 )
@@ -25,7 +22,8 @@ from segment_copilot.copilot.models.offline import OfflineModel, conversation_of
 from segment_copilot.english.answers.drafts import short
 from segment_copilot.english.answers.quotes import quotes_of
 from segment_copilot.english.answers.table import ANSWERS
-from segment_copilot.english.dialogue import LONGEST, Reads, dialogue, picked, without_orders
+from segment_copilot.english.dialogue import LONGEST, Reads, dialogue, picked
+from segment_copilot.english.orders import without_orders
 from segment_copilot.english.outcomes import Drafted, Part, Refused
 from segment_copilot.english.plan import Context
 from segment_copilot.english.questions import intents
@@ -34,7 +32,7 @@ from segment_copilot.english.talk import Reader
 from segment_copilot.language.catalog import Catalog
 from segment_copilot.language.decode import decode
 from tests.english.test_bounds import HARD
-from tests.english.test_questions import ASKED, COUNTED, FOLLOWED, GYM, IN_THE_GYM
+from tests.english.test_questions import ASKED, COUNTED
 from tests.support.english.catalogs import AS_OF, DEMO
 from tests.support.english.driver import (
     RESULTS,
@@ -98,18 +96,6 @@ def test_a_question_is_looked_up(question: str, tool: str, arguments: dict[str, 
     assert numbers(_DATE.sub("", said_without_range(told.text))) - known - spans == set(), told.text
 
 
-@pytest.mark.parametrize(("question", "tool", "arguments"), IN_THE_GYM)
-def test_names_in_another_language_are_found_by_their_descriptions(question: str, tool: str, arguments: dict[str, Any]):
-    told = played(question, GYM)
-    assert (told.tools[0], told.calls[0].arguments) == (tool, arguments)
-
-
-@pytest.mark.parametrize(("said", "tool", "arguments"), FOLLOWED)
-def test_a_question_leans_on_the_one_before(said: tuple[str, ...], tool: str, arguments: dict[str, Any]):
-    calls, _ = after(*said)
-    assert [(call.name, call.arguments) for call in calls] == [(tool, arguments)]
-
-
 @pytest.mark.parametrize(
     "question",
     [*(row[0] for row in COUNTED), "what's the number of users with two orders"],
@@ -161,26 +147,6 @@ def test_a_draft_is_spoken_of_in_the_next_message():
     assert after("what did you assume?", view=draft)[1] == "A purchase is an order."
     (call,), _ = after("users who purchased", "why so few?")
     assert (call.name, brief(call.arguments["segment"])) == ("explain_segment", "count(order_placed)≥1")
-
-
-def test_a_tool_that_fails_is_passed_on_with_what_is_near():
-    for question, failing in (("How many users are in Platinum People segment?", "get_segment_detail"), ("users who purchased", "propose_segment"), ("how many users purchased", "preview_segment")):  # fmt: skip
-        assert "There is no such thing. Nearest: High LTV." in played(question, failing=failing).text
-
-
-@pytest.mark.parametrize("tool", ["display_metric_card", "display_event_chart", "display_segment_table", "display_create_segment_cta"])  # fmt: skip
-def test_a_frontend_that_cannot_draw_gets_text_alone(tool: str):
-    for question in ("How many users are in High LTV?", "top 5 events", "list segments", "users who purchased"):
-        told = played(question, without=tool)
-        assert tool not in told.tools
-        assert told.text
-
-
-def test_nothing_is_called_when_no_tool_is_allowed():
-    for question in ("users who purchased", "how many users purchased", "top 5 events", "our active users"):
-        events = turn(request(question, tools_allowed=False), model=_MODEL)
-        assert not [event for event in events if isinstance(event, ToolCall)]
-        assert any(isinstance(event, TextDelta) for event in events)
 
 
 # What is no question and no audience
@@ -281,16 +247,6 @@ def test_open_words_are_asked_about_and_each_answer_drafts(sentence: str):
 def test_an_answer_stands_where_the_words_stood(said: tuple[str, ...], expected: str):
     (call,), _ = after(*said)
     assert brief(call.arguments["definition"]) == expected
-
-
-def test_the_answer_of_a_resumed_run_counts_like_a_message():
-    question = UserMessage("customers who order often")
-    asked = after("customers who order often")[0][0]
-    result = ToolResult(asked.id, "ask_user", json.dumps({"answer": asked.arguments["options"][1]["value"]}))
-    messages = (question, AssistantMessage("", (asked,)), ToolResults((result,)))
-    events = turn(ModelRequest("", messages, SPECIFICATIONS, DEMO, AS_OF, DEMO.timezone), model=_MODEL)
-    (proposed,) = [event for event in events if isinstance(event, ToolCall)]
-    assert brief(proposed.arguments["definition"]) == "count(order_placed)≥5 in 90d"
 
 
 def test_options_that_begin_alike_are_offered_by_what_differs():

@@ -1,4 +1,4 @@
-"""UNDERSTANDS ENGLISH, anew: a sentence and a catalog → a draft, a question or a refusal. Pure: it reads no store and no clock.
+"""UNDERSTANDS ENGLISH: a sentence and a catalog → a draft, a question or a refusal. Pure: it reads no store and no clock.
 
 A reading is built of anchors (what single words mention) by rules, scored as a whole, and drafted only when it is
 clearly ahead of every other and no word is left over. It never drafts what it could not place.

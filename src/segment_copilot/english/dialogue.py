@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
 from itertools import pairwise
 from typing import Any, Final
 
@@ -16,6 +15,7 @@ from segment_copilot.english.answers.drafts import document_of, short
 from segment_copilot.english.answers.quotes import quotes_of
 from segment_copilot.english.budget import TooInvolved, limited
 from segment_copilot.english.edits import Edited, added
+from segment_copilot.english.orders import without_orders
 from segment_copilot.english.outcomes import Asked, Choice, Drafted, Outcome, Refused
 from segment_copilot.english.plan import Base, Context
 from segment_copilot.english.questions.intents import (
@@ -85,6 +85,7 @@ class Said(Struct, frozen=True):
     base: Base | None = None  # what is on the table after it
     was: Base | None = None  # what was on it before
     counts: bool = False  # the audience was only asked to be counted
+    things: bool = False  # what they did was to be counted, and not people
     orders: bool = False  # it asks something of the answer too
     quotes: tuple[Mapping[str, Any], ...] = ()
 
@@ -133,13 +134,13 @@ def _next(before: Said, text: str, context: Context, reads: Reads) -> Said:
         except TooInvolved:
             found = Said(text, aside=(_INVOLVED,), base=before.base)
         except OverflowError:
-            found = Said(text, aside=(_TOO_LARGE,), base=before.base)
+            found = Said(text, aside=(TOO_LARGE,), base=before.base)
     table = _on_the_table(structs.replace(found, base=before.base))
     return structs.replace(found, base=table or before.base or context.base, was=before.base)
 
 
 _INVOLVED: Final = "This sentence is too involved for the offline model: please say it in a shorter one."
-_TOO_LARGE: Final = "A number in this message is too large for the offline model: please say it with a smaller one."
+TOO_LARGE: Final = "A number in this message is too large for the offline model: please say it with a smaller one."
 
 
 def too_long(text: str) -> str:
@@ -154,7 +155,8 @@ def _on_the_table(found: Said) -> Base | None:
         return None
     if isinstance(drafted, Edited):
         return Base(drafted.document, drafted.name, None, False, drafted.assumptions, drafted.named, found.base)
-    return Base(document_of(drafted.definition), drafted.name, assumptions=drafted.assumptions, earlier=found.base)
+    made = document_of(drafted.definition)
+    return Base(made, drafted.name, assumptions=drafted.assumptions, named=drafted.named, earlier=found.base)
 
 
 def _read(before: Said, text: str, context: Context, reads: Reads) -> Said:
@@ -164,25 +166,20 @@ def _read(before: Said, text: str, context: Context, reads: Reads) -> Said:
         return Said(text, aside=("There is no question in this message.",))
     if depth(read(text)) > MAX_DEPTH:
         raise TooInvolved
-    if len(read(text)) <= _LONG and (gate := asked(_plain(text, context), only=_GATE)) is not None:
-        orders = gate.intent.name == "order" and before.base is not None and reads.edit is not None
-        edit = reads.edit(text, before.base) if orders and before.base and reads.edit else None  # "remove the window"
-        return Said(text, edit=edit) if isinstance(edit, Drafted) else Said(text, question=gate)
+    if (gated := _gated(before, text, context, reads)) is not None:
+        return gated
     if (counted := _COUNTED.match(text)) is not None and not content(_without(counted[2])):
         return _audience(counted[1], reads, counts=True)
-    understood = _question(before, text, context)
-    edit = (
-        reads.edit(text, before.base)
-        if before.base is not None and reads.edit is not None and not _is_told(understood)
-        else None
-    )
+    understood = _fitting(_question(before, text, context), before)
+    edit = reads.edit(text, before.base) if before.base and reads.edit and not _is_told(understood) else None
     if isinstance(edit, Drafted | Asked):
         return Said(text, edit=edit)
     if understood is not None and understood.intent.answer == "count":
-        return _audience(understood.slots.text, reads, counts=True)
+        said = _audience(understood.slots.text, reads, counts=True)
+        return structs.replace(said, things="people" not in understood.slots.classes)
     if understood is not None and understood.intent.refuse and not _begins_a_question(text):
         people = _audience(text, reads)  # "average visit longer than 80 minutes" asks for people
-        understood = None if isinstance(people.outcome, Drafted | Asked) else understood
+        understood = None if _says_whom(people) else understood
     if understood is not None:
         return Said(text, question=understood)
     if edit is not None:
@@ -202,10 +199,42 @@ def _read(before: Said, text: str, context: Context, reads: Reads) -> Said:
     return structs.replace(found, orders=orders, quotes=quotes)
 
 
+def _gated(before: Said, text: str, context: Context, reads: Reads) -> Said | None:
+    """Return what a greeting, thanks or an order is taken for; None for any other message."""
+    gate = asked(_plain(text, context), only=_GATE) if len(read(text)) <= _LONG else None
+    if gate is None or gate.intent.name != "order":
+        return None if gate is None else Said(text, question=gate)
+    edit = reads.edit(text, before.base) if before.base and reads.edit else None
+    if isinstance(edit, Drafted):
+        return Said(text, edit=edit)  # "remove the window"
+    wish = _audience(text, reads) if _is_wish(text) else None
+    if wish is not None and _says_whom(wish):
+        return wish  # "I would like to send a card to those who …": the people are asked for
+    return Said(text, question=gate)
+
+
+def _fitting(understood: Understood | None, before: Said) -> Understood | None:
+    """Return the question, but for that which says that there is no draft where there is one."""
+    no_draft = understood is not None and understood.intent.name == _NO_DRAFT
+    return None if no_draft and before.base is not None else understood
+
+
 def _is_told(understood: Understood | None) -> bool:
     """Return whether a message only wants to be told something, or thanks: it changes no draft."""
     row = understood.intent if understood is not None else None
     return row is not None and row.answer in {"say", "acknowledged"} and not row.refuse
+
+
+def _says_whom(found: Said) -> bool:
+    """Return whether people were understood, be it without a few words."""
+    return isinstance(found.outcome, Drafted | Asked) or (
+        isinstance(found.outcome, Refused) and bool(found.outcome.without)
+    )
+
+
+def _is_wish(text: str) -> bool:
+    """Return whether somebody says what they want to do, and orders nothing."""
+    return next((token.lower for token in read(text) if token.kind != "sign"), "") in lexicon.words("first_person")
 
 
 def _begins_a_question(text: str) -> bool:
@@ -213,6 +242,7 @@ def _begins_a_question(text: str) -> bool:
     return text.rstrip().endswith("?") or first in phrases_of("begins_a_question")
 
 
+_NO_DRAFT: Final = "nothing to change"
 _NO_AUDIENCE: Final = frozenset({"where", "why", "when", "how"})
 
 
@@ -254,31 +284,6 @@ def _says_no_number(asked: Asked) -> bool:
 _NUMBER: Final = re.compile(rb"(?<=:)[0-9.]+")
 
 
-@cache
-def _orders() -> re.Pattern[str]:
-    """Return what asks something of the answer, up to the end of its sentence: "and tell me it is saved"."""
-    starts, verbs, objects = ("|".join(phrases_of(f"answer_{kind}")) for kind in ("starts", "orders", "objects"))
-    order = rf"(?:(?:{verbs})\s+(?:{objects})\b|(?:{starts})\b)"
-    joint = r"(?:and|then|also|please|finally|but|now)"
-    return re.compile(
-        rf"(?:[.!;,]|\s{joint})\s+(?:{joint}\s+)*{order}.*?(?:[.!?;](?=\s|$)|$)", re.IGNORECASE | re.DOTALL
-    )
-
-
-@cache
-def _besides() -> re.Pattern[str]:
-    """Return what else is asked in the order to make a segment: "create and save"."""
-    makes, besides = ("|".join(phrases_of(f"answer_{kind}")) for kind in ("making", "beside"))
-    return re.compile(rf"^((?:\W*\w+\W+){{0,4}}?(?:{makes}))\s*(?:,|and|&)\s*(?:{besides})\b", re.IGNORECASE)
-
-
-def without_orders(text: str) -> tuple[str, bool]:
-    """Return a request without what it asks of the answer, and whether it asks anything; what is nothing else stays."""
-    making = _besides().sub(r"\1", text)
-    kept = _orders().sub(" ", making).strip(" \n—–-,;")
-    return (kept, True) if kept and (making != text or _orders().search(text)) else (text, False)
-
-
 # Answers to a question of ours
 
 
@@ -306,7 +311,7 @@ def _settled(before: Said, text: str, reads: Reads) -> Said | None:
     if found is None:
         return None
     quotes = tuple({"text": part, "pointers": [""]} for part in (text.strip(), before.text.strip()))
-    return Said(before.text, outcome=found, counts=before.counts, quotes=quotes)
+    return structs.replace(found, counts=before.counts, quotes=quotes if isinstance(found.outcome, Drafted) else ())
 
 
 def _names_people(text: str) -> bool:
@@ -349,18 +354,24 @@ def _more_or_anew(base: Base, found: Drafted, context: Context) -> Asked:
     return Asked("Is that one condition more, or a new audience?", options)
 
 
-def _in_own_words(before: Said, text: str, reads: Reads) -> Drafted | None:
-    """Return the request with the answer in the place of the words that it is about, else at its end."""
+def _in_own_words(before: Said, text: str, reads: Reads) -> Said | None:
+    """Return the request with the answer in the place of the words that it is about, else at its end.
+
+    Where other words of it are still open, that is what is asked next.
+    """
     refused = reads.audience(before.text)
     if isinstance(refused, Refused):
-        if (found := answered(before.text, refused, text, reads.audience)) is not None:
-            return found
+        asked = [_audience(whole, reads) for whole in answered(before.text, refused, text, reads.audience)]
+        for kind in (Drafted, Asked):
+            if (found := next((one for one in asked if isinstance(one.outcome, kind)), None)) is not None:
+                return found
         places = [one.text for one in refused.unplaced if one.text and one.text in before.text]
         wholes = [before.text.replace(place, text, 1) for place in places[:1]]
     else:
         wholes = [f"{before.text.rstrip(' .!')} {text}"]
     outcomes = (reads.audience(whole) for whole in wholes)
-    return next((structs.replace(one, reading=()) for one in outcomes if isinstance(one, Drafted)), None)
+    drafted = next((structs.replace(one, reading=()) for one in outcomes if isinstance(one, Drafted)), None)
+    return None if drafted is None else Said(before.text, outcome=drafted)
 
 
 def picked(text: str, labels: Sequence[str]) -> int | None:
@@ -420,8 +431,9 @@ def _of_the_viewed(before: Said, question: Question, context: Context) -> Unders
 
 def _sorted(text: str, context: Context, *, user: str = "") -> Question:
     names = context.names
-    tokens = read_sentence(text, names.vocabulary | known_words(), names.is_name).tokens
-    return Question(tokens, context.index, dates.local_date(context.as_of, context.timezone), user=user)
+    read_as = read_sentence(text, names.vocabulary | known_words(), names.is_name)
+    today = dates.local_date(context.as_of, context.timezone)
+    return Question(read_as.tokens, context.index, today, user=user, notes=tuple(note for _, note in read_as.notes))
 
 
 _GATE: Final = ("secrets", "other workspace", "greeting", "itself", "order", "acknowledged")
@@ -491,5 +503,5 @@ def _merged(before: Slots, core: Question, event: Any, field: Any) -> Slots:
         windows=core.windows or before.windows,
         event=event,
         field=field,
-        notes=tuple(one.note for one in core.mentions if one.note),
+        notes=core.notes,
     )

@@ -63,6 +63,13 @@ def phrases(name: str, part: str = "") -> Mapping[Phrase, str]:
 
 
 @cache
+def endings(name: str) -> tuple[Phrase, ...]:
+    """Return the phrases of a file, a line each, the longest first."""
+    found = (tuple(token.lower for token in read(line)) for line in lines(f"{name}.txt"))
+    return tuple(sorted(found, key=len, reverse=True))
+
+
+@cache
 def rewrites() -> Mapping[str, tuple[tuple[Phrase, tuple[Token, ...]], ...]]:
     """Return shorthand and idioms with the plain words for them, by their first word, the longest first."""
     found: dict[str, list[tuple[Phrase, tuple[Token, ...]]]] = {}

@@ -30,13 +30,17 @@ class Unplaced(Struct, frozen=True):
 
 
 class Drafted(Struct, frozen=True):
-    """A definition that is clearly meant. *probability* is of this reading among all; *assumptions* are sentences."""
+    """A definition that is clearly meant. *probability* is of this reading among all; *assumptions* are sentences.
+
+    *named* when a person gave the name, which then stays whatever is changed.
+    """
 
     definition: Definition
     name: str
     probability: float
     reading: tuple[Part, ...] = ()
     assumptions: tuple[str, ...] = ()
+    named: bool = False
 
 
 class Choice(Struct, frozen=True):

@@ -12,7 +12,7 @@ from msgspec import Struct, structs
 from segment_copilot.english.answers.changes import revise
 from segment_copilot.english.answers.drafts import Request, ask, count, draft, offer, refuse
 from segment_copilot.english.answers.table import ANSWERS, unanswered
-from segment_copilot.english.dialogue import LONGEST, ReadEdit, Reads, Said, dialogue, too_long
+from segment_copilot.english.dialogue import LONGEST, TOO_LARGE, ReadEdit, Reads, Said, dialogue, too_long
 from segment_copilot.english.edits import Edited, read_edit
 from segment_copilot.english.outcomes import Asked, Drafted, Outcome, Refused
 from segment_copilot.english.plan import Answer, Base, Context, Result, Turn, Unmapped, play, say
@@ -65,7 +65,10 @@ class Reader:
         )
         said = self._said(asked, context)
         context = structs.replace(context, base=said.base if said.question is not None else context.base)
-        turn = play(_answer(said, context), asked.results, context)
+        try:
+            turn = play(_answer(said, context), asked.results, context)
+        except OverflowError:
+            turn = Turn((TOO_LARGE,), refused=True)
         if said.question is not None and said.question.slots.notes and not turn.calls:
             turn = structs.replace(turn, sentences=(*said.question.slots.notes, *turn.sentences))
         return _refused(turn, text)
@@ -106,7 +109,7 @@ def _answer(said: Said, context: Context) -> Answer:
         case Edited() as edited:
             return revise(edited, said.was, said.text, context)
         case Drafted() as drafted:
-            request = Request(drafted, said.quotes, orders=said.orders)
+            request = Request(drafted, said.quotes, orders=said.orders, things=said.things)
             return count(request, context) if said.counts else draft(request, context)
         case Asked() as question:
             return ask(question, context)

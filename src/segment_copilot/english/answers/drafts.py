@@ -12,6 +12,8 @@ from msgspec import Struct
 from segment_copilot.english.answers.words import card, listed
 from segment_copilot.english.outcomes import Asked, Drafted, Refused, Unplaced
 from segment_copilot.english.plan import ASK, PREVIEW, PROPOSE, Answer, Call, Context, Unmapped, say
+from segment_copilot.english.questions.intents import Understood, content
+from segment_copilot.english.words.lexer import read
 from segment_copilot.language import Definition, encode
 from segment_copilot.language.describe import describe, in_percent
 
@@ -24,18 +26,24 @@ _LINE: Final = 500
 _TOLD: Final = 3
 _NEAR: Final = 4
 _NOT_DONE: Final = "What else your message asks of me is not part of the segment, and I did not do it."
+_PEOPLE: Final = "These are the people who did it, not how often it was done."
+_HELP: Final = (
+    "I can draft a segment from what people did or never did, how often, how much and when, and from their traits."
+)
 _SAVE: Final = "Nothing is saved yet: save the draft, or tell me what to change."
 
 
 class Request(Struct, frozen=True):
     """A request is what was understood of an audience: the outcome, and the *quotes* by which its words are told.
 
-    *orders* when the message also asks something of the answer, which is not done.
+    *orders* when the message also asks something of the answer, which is not done; *things* when what people did was to be
+    counted, and not people.
     """
 
     outcome: Drafted
     quotes: tuple[Mapping[str, Any], ...] = ()
     orders: bool = False
+    things: bool = False
 
 
 def document_of(definition: Definition) -> dict[str, Any]:
@@ -83,10 +91,25 @@ def count(asked: Request, context: Context) -> Answer:
     alone = [f"{item['words']}: {item['matched_users']:,}" for item in counted.get("conditions") or ()]
     return (
         f"{matched:,} of {counted['universe']:,} users match{share}: {str(counted.get('words') or drafted.name).rstrip('.')}.",
+        _PEOPLE if asked.things else "",
         f"I assumed: {' '.join(drafted.assumptions)}" if drafted.assumptions else "",
         listed("Each condition by itself matches:", alone),
         *(f"Note: {one['detail']}" for one in counted.get("warnings") or () if one.get("detail")),
     )
+
+
+def everybody(asked: Understood, context: Context) -> Answer:
+    """Count all users: everybody has had no event or more, and a group without conditions is none."""
+    del asked, context
+    counted = yield Call(PREVIEW, {"definition": _EVERYBODY})
+    yield card("All users", counted["matched_users"], "users")
+    return (f"There are {counted['matched_users']:,} users.",)
+
+
+_EVERYBODY: Final = {
+    "logic": "AND",
+    "conditions": [{"type": "event_count", "event_type": "*", "operator": "gte", "value": 0}],
+}
 
 
 def ask(asked: Asked, context: Context) -> Answer:
@@ -124,7 +147,7 @@ def short(labels: Sequence[str]) -> list[str]:
 def refuse(outcome: Refused, text: str) -> Answer:
     """Say which words of *text* could not be placed, and what would work."""
     unmapped = [Unmapped(one.text, one.reason, one.names) for one in _joined(outcome.unplaced, text)]
-    return say(*_told(outcome, text), refuses=True, unmapped=unmapped)
+    return say(*_told(outcome, text), _helped(outcome, text), refuses=True, unmapped=unmapped)
 
 
 def _told(outcome: Refused, text: str) -> list[str]:
@@ -133,6 +156,12 @@ def _told(outcome: Refused, text: str) -> list[str]:
     if len(told) == 1:
         return [f"I could not place {told[0]}"]
     return [listed("I could not place:", told)] if told else [outcome.reason]
+
+
+def _helped(outcome: Refused, text: str) -> str:
+    """Return what can be drafted, where nothing of *text* could be placed."""
+    placed = len(content(read(text))) > sum(len(content(read(one.text))) for one in outcome.unplaced)
+    return "" if placed or not outcome.unplaced else _HELP
 
 
 def _joined(unplaced: Sequence[Unplaced], text: str) -> tuple[Unplaced, ...]:

@@ -172,7 +172,8 @@ def schemas(asked: Understood, context: Context) -> Answer:
         for registered, kind in kinds.items()
         for lines in [[_schema_line(item) for item in items if bool(item.get("registered")) is registered]]
     ]
-    return (*told, f"{more:,} more are not listed here." if more > 0 else "")
+    none = "" if any(item.get("registered") for item in items) else "No event schema is registered."
+    return (none, *told, f"{more:,} more are not listed here." if more > 0 else "")
 
 
 def _schema_line(item: Mapping[str, Any]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from segment_copilot.english.answers import drafts
 from segment_copilot.english.answers import events as answers_events
 from segment_copilot.english.answers import lists as answers_lists
 from segment_copilot.english.answers import segments as answers_segments
@@ -55,11 +56,10 @@ def assumptions(asked: Understood, context: Context) -> Answer:
 
 def cannot(asked: Understood, context: Context) -> Answer:
     """Say what nothing here can do, and which segments are about it."""
-    about = " ".join(asked.slots.said)
     related = _related(set(asked.slots.said), context)
     there = f"There {'is the segment' if len(related) == 1 else 'are the segments'} {' and '.join(related)}, whose conditions and members I can show."  # fmt: skip
     reason = f"I cannot {asked.intent.settings['what']}."
-    return say(reason, there if related else "", refuses=True, unmapped=[Unmapped(about, reason, related)])
+    return say(reason, there if related else "", refuses=True, unmapped=[Unmapped("", reason, related)])
 
 
 def unanswered(text: str) -> Answer:
@@ -86,6 +86,7 @@ ANSWERS: Final[Mapping[str, Callable[[Understood, Context], Answer]]] = {
     "clock": clock,
     "assumptions": assumptions,
     "cannot": cannot,
+    "everybody": drafts.everybody,
     "size": answers_segments.size,
     "computed": answers_segments.computed,
     "conditions": answers_segments.conditions,

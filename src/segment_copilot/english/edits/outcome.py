@@ -14,10 +14,9 @@ class Edited(Drafted, frozen=True):
     """A draft after a change.
 
     *document* is the definition with all that was not spoken of as it was, byte for byte; *patch* turns the one before
-    into it. *said* tells what is another, in sentences; *named* when a person gave the name.
+    into it. *said* tells what is another, in sentences.
     """
 
     document: Json = {}  # noqa: RUF012  # a struct copies its defaults
     patch: tuple[Json, ...] = ()
     said: tuple[str, ...] = ()
-    named: bool = False

@@ -322,9 +322,9 @@ def _edited(
     keeps = bool(name) or base.named or base.segment_id is not None or after == before
     called = name or (base.name if keeps and base.name else entitle(after, names))
     assumed = tuple(one for one in base.assumptions if _still(one, before, after, names))
+    told = tuple(dict.fromkeys((*assumed, *notes)))
     return Edited(
-        after, called, 1.0, reading, tuple(dict.fromkeys((*assumed, *notes))), written, difference(base.definition, written),
-        _told(before, after, names), bool(name) or base.named,
+        after, called, 1.0, reading, told, bool(name) or base.named, written, difference(base.definition, written), _told(before, after, names)
     )  # fmt: skip
 
 

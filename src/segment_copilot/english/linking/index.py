@@ -62,7 +62,7 @@ class Field(Struct, frozen=True, dict=True):
 
     @cached_property
     def country(self) -> bool:
-        """Whether its values are countries."""
+        """Tell whether its values are countries."""
         samples = [sample for sample in self.known.samples if isinstance(sample, str)]
         if "country" in self.words:
             return True
@@ -70,7 +70,7 @@ class Field(Struct, frozen=True, dict=True):
 
     @cached_property
     def meant(self) -> Mapping[frozenset[str], frozenset[Scalar]]:
-        """Its values of several words, by the concepts of these."""
+        """Return its values of several words, by the concepts of these."""
         found: dict[frozenset[str], frozenset[Scalar]] = {}
         for words, value in self.values.items():
             if len(words) > 1:
@@ -80,7 +80,7 @@ class Field(Struct, frozen=True, dict=True):
 
     @property
     def path(self) -> str:
-        """Its path in a definition."""
+        """Return its path in a definition."""
         return self.known.path
 
     @property
@@ -90,7 +90,7 @@ class Field(Struct, frozen=True, dict=True):
 
     @property
     def numeric(self) -> bool:
-        """Whether numbers can be compared with it."""
+        """Tell whether numbers can be compared with it."""
         if "number" in self.kinds:
             return True
         return bool(self.texts) and not self.known.declared and all(map(is_number_text, self.texts))
@@ -102,7 +102,7 @@ class Field(Struct, frozen=True, dict=True):
 
     @cached_property
     def unreadable(self) -> Literal["number", "date", ""]:
-        """What all its texts would be, were they written as the language reads it: "$1,089.95", "06/20/2026"."""
+        """Return what all its texts would be, were they written as the language reads it: "$1,089.95", "06/20/2026"."""
         if not self.texts or self.numeric or self.dated or self.listed:
             return ""
         if all(_DAY_LIKE.fullmatch(text) for text in self.texts):
@@ -112,7 +112,7 @@ class Field(Struct, frozen=True, dict=True):
 
     @cached_property
     def answers(self) -> Mapping[bool, tuple[Scalar, ...]]:
-        """Its values that say yes, and those that say no, where it has no others and they are none of true and false."""
+        """Return its values that say yes, and those that say no, where it has no others and they are none of true and false."""
         samples = self.known.samples
         if self.boolean or self.listed or not samples or not self.known.is_whole:
             return {}
@@ -123,17 +123,17 @@ class Field(Struct, frozen=True, dict=True):
 
     @property
     def boolean(self) -> bool:
-        """Whether its values are true and false."""
+        """Tell whether its values are true and false."""
         return self.kinds == frozenset({"boolean"})
 
     @property
     def listed(self) -> bool:
-        """Whether its values are lists."""
+        """Tell whether its values are lists."""
         return "list" in self.kinds
 
     @property
     def dated(self) -> bool:
-        """Whether its values are instants or days: declared so, or written so throughout."""
+        """Tell whether its values are instants or days: declared so, or written so throughout."""
         written = [value for value in self.known.samples if isinstance(value, str)]
         return not self.kinds.isdisjoint(DATETIMES) or (bool(written) and all(_DATE.match(value) for value in written))
 
@@ -151,7 +151,7 @@ class Known(Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """Its name in a definition."""
+        """Return its name in a definition."""
         return self.event_type.name
 
 
@@ -221,7 +221,7 @@ class Index:
 
     @cached_property
     def size(self) -> int:
-        """How many names a word may be compared with."""
+        """Return how many names a word may be compared with."""
         return (
             len(self.events) + sum(len(known.fields) for known in self.events) + len(self.traits) + len(self.segments)
         )

@@ -1,4 +1,4 @@
-"""From a phrase to what it names in the catalog: event types with their filters, segments. Every word must be explained."""
+"""Links a phrase to what it names in the catalog: event types with their filters, segments. Every word must be explained."""
 
 from __future__ import annotations
 
@@ -46,7 +46,6 @@ class Link(Struct, frozen=True):
     unexplained: tuple[Token, ...] = ()
     unknown_values: tuple[UnknownValue, ...] = ()
     note: str = ""
-    by_property: bool = False  # nothing named the event type itself
 
 
 def link_event(items: Sequence[Item], index: Index) -> tuple[Link, ...]:
@@ -265,14 +264,6 @@ def _is_place(word: Token) -> bool:
         or concept(word.stem) == "site"
         or word.stem in LIGHT
     )
-
-
-_HAVING = stems("come arrive with apply redeem use had enter land visit via through source")
-
-
-def _shown(items: Sequence[Item], name: str) -> str:
-    text = written([item for item in items if isinstance(item, Token)])
-    return f"{text!r} is read as a property of `{name}`"
 
 
 def _present(items: Sequence[Item], known: Known) -> Test | None:

@@ -1,1 +1,1 @@
-"""READS a question: which intent, and which names its words are."""
+"""READS a question: which intent, and which names its words are. It answers none."""

@@ -14,6 +14,7 @@ What an intent `may` say besides are words and classes that count for nothing th
 
 from __future__ import annotations
 
+import itertools
 import tomllib
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -309,6 +310,7 @@ def _filled(
             (at for at in question.free if words_of("people").has(question.tokens[at])), max(spent, default=-1) + 1
         )
         kept = range(people, len(question.tokens)) if "audience" in slots else left
+        kept = _named(question, left) if "unknown" in slots else kept
         text = written([question.tokens[at] for at in kept])
         if "rest" not in slots and not left:
             return None
@@ -330,9 +332,16 @@ def _filled(
         ever=question.ever,
         base="base" in slots,
         classes=classes,
-        notes=tuple(mention.note for mention in question.mentions if mention.note),
+        notes=question.notes,
     )
     return Understood(intent, filled, unfit)
+
+
+def _named(question: Question, left: Sequence[int]) -> Sequence[int]:
+    """Return the words of a name with those beside them that are written as names are: "Platinum People"."""
+    end = left[-1] + 1 if left else len(question.tokens)
+    behind = itertools.takewhile(lambda at: question.tokens[at].text[:1].isupper(), range(end, len(question.tokens)))
+    return (*left, *behind)
 
 
 _NAMING: Final = {"word", "name", "quoted", "number"}

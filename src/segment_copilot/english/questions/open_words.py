@@ -105,19 +105,23 @@ def _option(
     return None if likely is None else Choice(likely.label, structs.replace(likely.draft, reading=()))
 
 
-def answered(text: str, refused: Refused, answer: str, read: Callable[[str], Outcome]) -> Drafted | None:
-    """Return the draft of *text* with an answer in the person's own words in the place of its open words."""
+def answered(text: str, refused: Refused, answer: str, read: Callable[[str], Outcome]) -> tuple[str, ...]:
+    """Return *text* with an answer in the person's own words in the place of the open words that it fits, as it may be written."""
     found = open_words(text, refused)
-    if not found:
-        return None
-    first, *others = found
-    rest = [one.row.options[0] for one in others]
-    filled = first.row.template.format(answer)
-    for phrase in (filled, answer) if _MEASURE.fullmatch(answer) else (answer, f"who {answer}", filled):
-        drafted = settled(text, found, [phrase, *rest], read)
-        if drafted is not None:
-            return drafted
-    return None
+    for one in found:
+        for phrase in _forms(one.row, answer):
+            phrases = [phrase if other is one else other.row.options[0] for other in found]
+            if any(isinstance(read(whole), Drafted | Asked) for whole in _written(text, found, phrases)):
+                return tuple(_written(text, (one,), [phrase]))
+    return ()
+
+
+def _forms(row: Open, answer: str) -> tuple[str, ...]:
+    """Return how an answer may stand in the place of open words: of a noun ("big spenders") it says who they are."""
+    filled, noun = row.template.format(answer), row.template.startswith(("customers ", "users "))
+    if _MEASURE.fullmatch(answer):
+        return (filled,) if noun else (filled, answer)
+    return (f"people who {answer}", answer, filled) if noun else (answer, f"who {answer}", filled)
 
 
 def settled(text: str, found: tuple[Found, ...], phrases: list[str], read: Callable[[str], Outcome]) -> Drafted | None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from datetime import date
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, Final
 
 from msgspec import Struct
@@ -43,9 +44,11 @@ class Mention(Struct, frozen=True):
 
 
 class Question:
-    """The tokens of a message and what they mention. *user* is the id of a single user that was taken out of it."""
+    """The tokens of a message and what they mention. *user* is the id of a single user that was taken out of it, *notes* tell slips."""
 
-    def __init__(self, tokens: Sequence[Token], index: Index, today: date, *, user: str = "") -> None:
+    def __init__(
+        self, tokens: Sequence[Token], index: Index, today: date, *, user: str = "", notes: tuple[str, ...] = ()
+    ) -> None:
         self.tokens = tuple(tokens)
         self.lowers = tuple(token.lower for token in self.tokens)
         self._places: dict[str, list[int]] = {}
@@ -55,6 +58,7 @@ class Question:
         self.index = index
         self.user = user
         self.mentions = segments_in(self.tokens, index)
+        self.notes = (*notes, *(one.note for one in self.mentions if one.note))
         named = {at for mention in self.mentions for at in range(mention.first, mention.after)}
         named |= {at for phrase in _WHOLE_WEEK for at in self.phrase_at(phrase)}
         self._spans = tuple(
@@ -153,6 +157,10 @@ def segments_in(tokens: tuple[Token, ...], index: Index) -> tuple[Mention, ...]:
 
 def _exact(tokens: tuple[Token, ...], index: Index) -> Iterator[Mention]:
     plain = [at for at, token in enumerate(tokens) if token.kind != "sign"]
+    for before, at in pairwise(plain):
+        numbered = tokens[at].kind == "number" and tokens[before].stem in _BESIDE  # "segment 4"
+        if numbered and (by_id := index.catalog.segments.get(int(tokens[at].value))) is not None:
+            yield Mention(by_id, at, at + 1)
     for number, name in index.segments.items():
         segment = index.catalog.segments[number]
         for at, token in enumerate(tokens):

@@ -55,7 +55,8 @@ _WORTH: Final = frozenset(
     ]
 )
 _PRICED: Final = frozenset({"worth", "costing", "cost", "priced", "total", "totalling", "totaling"})
-_CURRENCIES: Final = {"$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY"}
+CURRENCIES: Final = {"$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY"}
+"""A sign of money → its code."""
 _NEAR: Final = 3
 
 
@@ -289,7 +290,12 @@ _DIRECTIONS: Final[Mapping[str, frozenset[str]]] = {
 
 
 def _direction(span: Span, anchor: ValueAnchor, found: Sequence[Value]) -> Value:
-    """Return the value of the field that the word before it tells: "from starter to team" of `from_plan`, `to_plan`."""
+    """Return the value of the field that is named beside it ("mode x"), or that the word before it tells.
+
+    "From starter to team" is of `from_plan` and `to_plan`.
+    """
+    if (named := next((value for value in found if beside(span, anchor, value.place)), None)) is not None:
+        return named
     at = anchor.start - 1
     while span.lower(at) in {"the", "a", "an", "our"}:
         at -= 1
@@ -386,7 +392,7 @@ _JOINING: Final = frozenset({"-", "=", ":", "or", ",", "not", "(", "equals", "na
 
 def currency_test(span: Span, event: str, said: Quantity) -> tuple[PropertyTest, ...]:
     """Return the test for the currency that an amount was said in, where the events have one; dollars go without saying."""
-    code = _CURRENCIES.get(said.currency, said.currency)
+    code = CURRENCIES.get(said.currency, said.currency)
     if not code or code == "USD":
         return ()
     for place in span.names.places:

@@ -17,10 +17,10 @@ from segment_copilot.english.linking import field_names, others
 from segment_copilot.english.linking.names import Evidence, Names, Place, Value, concept, roots, same_country
 from segment_copilot.english.linking.places import country_code, country_of
 from segment_copilot.english.reading.shares import Salt, Share, salt, shares
-from segment_copilot.english.times import phrases, when, windows
+from segment_copilot.english.times import of_day, phrases, when, windows
 from segment_copilot.english.times.dates import local_date
 from segment_copilot.english.times.said import coming, times_said
-from segment_copilot.english.words import asking
+from segment_copilot.english.words import asking, several
 from segment_copilot.english.words.countries import CODES_THAT_ARE_WORDS
 from segment_copilot.english.words.lexer import Token, read
 from segment_copilot.english.words.lexicon import agent
@@ -92,6 +92,12 @@ class WordAnchor(Anchor, frozen=True):
     kind: str
 
 
+class MomentAnchor(Anchor, frozen=True):
+    """Weekdays or hours of the day."""
+
+    of_day: of_day.OfDay
+
+
 class Anchors(Struct, frozen=True, dict=True):
     """Everything that a sentence mentions."""
 
@@ -111,6 +117,7 @@ class Anchors(Struct, frozen=True, dict=True):
     shares: tuple[Share, ...]
     salt: Salt | None  # the name of a split
     lists: tuple[WordAnchor, ...]
+    moments: tuple[MomentAnchor, ...]
     heads: int  # the words at the head of a sentence that only ask for a segment: "make a list of"
     title: int  # the position of a name that was given to the audience: "called “Lapsed”"
     today: date
@@ -147,6 +154,7 @@ class Anchors(Struct, frozen=True, dict=True):
         for at, token in enumerate(self.tokens):
             shouted = token.lower in {"us", "it", "in"} and token.text.isupper() and token.kind == "word"
             silent = token.kind == "sign" or token.lower in light or token.stem in people or bool(back >> at & 1)
+            silent = silent or (token.lower == "us" and at > 0 and self.tokens[at - 1].lower not in _BEFORE_COUNTRIES)
             following = self.tokens[at + 1].stem if at + 1 < len(self.tokens) else ""
             silent = silent and token.stem not in self.names.answered
             silent = silent or bool(self.title >> at & 1) or (token.lower == "every" and following in people)
@@ -157,6 +165,12 @@ class Anchors(Struct, frozen=True, dict=True):
             ):
                 told |= 1 << at
         return told
+
+
+_BEFORE_COUNTRIES: Final = frozenset(
+    {"in", "from", "the", "and", "or", "not", "for", "of", "=", "/", ",", ":", "is", "are", "to", "into", "("}
+)
+"""What may stand before "us" where it is the country; else it is whoever writes."""
 
 
 def _roots(lower: str) -> tuple[str, ...]:
@@ -175,10 +189,14 @@ def find(text: str, names: Names, as_of: datetime, timezone: str) -> Anchors:
     sentence = read_sentence(text, names.vocabulary, names.is_name)
     tokens = sentence.tokens
     today = local_date(as_of, timezone)
+    named = _union(one for one in (*_values(tokens, names), *_segments(tokens, names)) if one.end - one.start > 1)
+    moments = tuple(one for one in (MomentAnchor(*one) for one in of_day.said(tokens)) if not one.mask & named)
+    at_times = _union(moments)
     found_windows = tuple(
         WindowAnchor(*one, coming(tokens[one[0] : one[1]], one[2], today)) for one in times_said(tokens, today)
     )
-    taken = _union(one for one in found_windows if not one.bare)
+    found_windows = tuple(one for one in found_windows if not one.mask & at_times)
+    taken = _union(one for one in found_windows if not one.bare) | at_times
     segments = tuple(_segments(tokens, names))
     values = tuple(_values(tokens, names))
     metrics = tuple(_phrases(tokens, lexicon.phrases("metrics", "plain")))
@@ -207,7 +225,7 @@ def find(text: str, names: Names, as_of: datetime, timezone: str) -> Anchors:
         money,
         orders,
         negations,
-        tuple(_pronouns(tokens)), tuple(shares(tokens)), salt(tokens), tuple(_phrases(tokens, lexicon.phrases("lists"))),
+        tuple(_pronouns(tokens)), tuple(shares(tokens)), salt(tokens), (*_phrases(tokens, lexicon.phrases("lists")), *(WordAnchor(*one) for one in several.said(tokens))), moments,
         asking.heads(tokens, _union((*values, *segments)), anchored, is_event), _title(tokens), today,
     )  # fmt: skip
 
@@ -224,7 +242,7 @@ def names_of(catalog: Catalog) -> Names:
 
 
 _KEPT: Final[list[Names]] = []
-_MOST: Final = 8
+_MOST: Final = 32
 
 
 def _union(anchors: Iterable[Anchor]) -> int:
@@ -382,10 +400,18 @@ _IS: Final = frozenset(
 
 
 def _title(tokens: tuple[Token, ...]) -> int:
-    """Return the positions of a name that was given: "a segment called “Lapsed”"."""
-    named = {"called", "named", "titled", "name", "labelled", "labeled"}
-    found = 0
+    """Return the positions of a name that was given: "a segment called “Lapsed”", "a list named Early Birds of users who …"."""
+    found, group = 0, lexicon.stems("group")
     for at, token in enumerate(tokens):
-        if token.kind == "quoted" and at and tokens[at - 1].lower in named | {"it", "as", ":"}:
-            found |= mask(at, at + 1) | (1 << at - 1 if tokens[at - 1].lower in named else 0)
+        if token.kind == "quoted" and at and tokens[at - 1].lower in TITLED | {"it", "as", ":"}:
+            found |= mask(at, at + 1) | (1 << at - 1 if tokens[at - 1].lower in TITLED else 0)
+        if token.lower in TITLED and at and tokens[at - 1].stem in group:
+            end = at + 1
+            while end < len(tokens) and tokens[end].text[:1].isupper() and end <= at + _TITLE:
+                end += 1
+            found |= mask(at, end) if end > at + 1 else 0
     return found
+
+
+TITLED: Final = frozenset({"called", "named", "titled", "name", "labelled", "labeled"})
+_TITLE: Final = 5  # words

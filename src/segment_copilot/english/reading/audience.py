@@ -11,10 +11,11 @@ from msgspec import Struct, structs
 
 from segment_copilot.english.linking.names import Names
 from segment_copilot.english.outcomes import Asked, Choice, Drafted, Part, Refused
-from segment_copilot.english.reading.anchors import Anchors, find, names_of
+from segment_copilot.english.reading.anchors import TITLED, Anchors, find, names_of
+from segment_copilot.english.reading.assumed import assumed
 from segment_copilot.english.reading.chart import Chart, TooLong
 from segment_copilot.english.reading.meanings import Reading, clauses, write
-from segment_copilot.english.reading.refusals import unplaced
+from segment_copilot.english.reading.refusals import not_read, unplaced
 from segment_copilot.english.reading.same import members
 from segment_copilot.english.reading.spans import union
 from segment_copilot.english.reading.weights import NULL, learned
@@ -46,7 +47,7 @@ class Candidate(Struct, frozen=True):
 
 
 class Rated(Struct, frozen=True):
-    """How likely something is meant, whether it explains every word, and whether it leaves out but a few that name something."""
+    """Tells how likely something is meant, whether it explains every word, and whether it leaves out but a few that name something."""
 
     probability: float
     clean: bool
@@ -54,7 +55,7 @@ class Rated(Struct, frozen=True):
 
 
 class Decision(Struct, frozen=True):
-    """What is made of readings: one is *drafted*, some are *asked* about, or all are refused and some offered *without* words."""
+    """Tells what is made of readings: one is *drafted*, some are *asked* about, or all are refused and some offered *without* words."""
 
     drafted: int | None = None
     asked: tuple[int, ...] = ()
@@ -199,24 +200,26 @@ def decide(understood: Understood, catalog: Catalog) -> Drafted | Asked | Refuse
     names = {number: segment.name for number, segment in catalog.segments.items()}
     drafts = [_drafted(candidates[at], found, catalog) for at in (*made.asked, *made.without)]
     options = tuple(Choice(describe(one.definition, names), one) for one in drafts)
-    if made.asked:
+    if made.asked and not_read(found) is None:
         return Asked("Which of these do you mean?" if len(options) > 1 else "Do you mean this?", options)
     return Refused(
-        "Not every word of this could be placed.", unplaced(found, understood.readings, left_of), without=options
+        "Not every word of this could be placed.",
+        unplaced(found, understood.readings, left_of),
+        without=() if made.asked else options,
     )
 
 
 def _drafted(one: Candidate, found: Anchors, catalog: Catalog) -> Drafted:
     names = {number: segment.name for number, segment in catalog.segments.items()}
     sentence = found.sentence
-    notes = [note for _, note in sentence.notes] + [note for _, note in one.reading.notes]
-    label = sentence.said(
-        [at for at in range(len(found.tokens)) if (found.title or one.reading.label) >> at & 1]
-    ).strip(" :\"'“”")
+    notes = [note for _, note in (*sentence.notes, *one.reading.notes)] + [*assumed(found, one.definition)]
+    named = [at for at in range(len(found.tokens)) if (found.title or one.reading.label) >> at & 1]
+    given = [at for at in named if found.title and found.tokens[at].lower not in TITLED]
+    label = sentence.said(given or named).strip(" :\"'“”")
     name = label[:1].upper() + label[1:] if label else entitle(one.definition, names)
     if one.left:
         notes.append(f"“{_left_out(one, found)}” is left out.")
-    return Drafted(one.definition, name, one.probability, _parts(one, found), tuple(dict.fromkeys(notes)))
+    return Drafted(one.definition, name, one.probability, _parts(one, found), tuple(dict.fromkeys(notes)), bool(label))
 
 
 def _left_out(one: Candidate, found: Anchors) -> str:

@@ -120,7 +120,7 @@ def _cuts(found: Anchors) -> Iterator[tuple[WordAnchor, WindowAnchor | None]]:
     inner = _inner(found)
     near = {one.start: one for one in found.windows if one.window.lead in {"within", "in"} and one.window.kind == "last" and not one.window.rolling
             and one.end < len(found.tokens) and found.tokens[one.end].lower in {"of", "after", "from", "following", "by"}}  # fmt: skip
-    whole = union((*found.windows, *found.quantities, *longest(found.values), *longest(found.segments)))
+    whole = union((*found.windows, *found.moments, *found.quantities, *longest(found.values), *longest(found.segments)))
     joints = {
         joint.start: joint
         for joint in longest(found.joints)
@@ -144,13 +144,19 @@ def _cuts(found: Anchors) -> Iterator[tuple[WordAnchor, WindowAnchor | None]]:
         elif at in joints and _is_behind(found, joints[at], joints):
             at = joints[at].end
         elif at in joints and not inner >> at & 1:
-            joint = _of_time(found, joints[at])
+            joint = _in_list(found, _of_time(found, joints[at]))
             yield (WordAnchor(joint.start, joint.end, "except") if _is_turned(found, at) else joint), None
             at = joint.end
         else:
             if at in soft and not inner >> at & 1:
                 yield WordAnchor(at, at, soft[at]), None
             at += 1
+
+
+def _in_list(found: Anchors, joint: WordAnchor) -> WordAnchor:
+    """Return a semicolon as a comma in a list that is announced: "any two of: seats over 25; an enterprise plan; …"."""
+    parted = found.tokens[joint.start].lower == ";" and any(one.end <= joint.start for one in found.lists)
+    return structs.replace(joint, kind="comma") if parted and joint.kind == "stop" else joint
 
 
 def _is_turned(found: Anchors, at: int) -> bool:
@@ -205,6 +211,8 @@ def _is_behind(found: Anchors, joint: WordAnchor, joints: Mapping[int, WordAncho
     ends = joint.end >= len(found.tokens) or joint.end in joints
     begins = joint.start == 0 or any(one.end == joint.start for one in joints.values())
     yes = joint.kind == "before" and joint.end < len(found.tokens) and found.tokens[joint.end].lower in {"yes", "too"}
+    if joint.kind == "except" and ends and (joint.end >= len(found.tokens) or found.tokens[joint.end].lower != "("):
+        return True  # "…, plan premium excluded"
     if joint.kind == "before" and (yes or (ends and not begins)):
         return True
     return joint.kind in {"then", "after"} and ends and not begins and found.tokens[joint.start].lower not in _OPENS
@@ -224,6 +232,7 @@ def _inner(found: Anchors) -> int:
     held = 0
     for one in (
         *found.windows,
+        *found.moments,
         *found.quantities,
         *longest(found.segments),
         *longest(found.values),
@@ -367,12 +376,21 @@ class Chart:
         )
         if end - start > _LEAF or holds or any(joint.kind in {"except", "colon", "within_of"} for joint in inside):
             return
+        yield from self._taken_out(span)
         front = start == 0 and self.units[0].between.main == "except"
         for one in _leaves_of(span):
             scored = structs.replace(one, score=self._score(one.features))
             yield (
                 structs.replace(scored, tree=None, exclude=scored.tree) if front and scored.tree is not None else scored
             )
+
+    def _taken_out(self, span: Span) -> Iterator[Reading]:
+        """Yield who is taken out by the words behind them: "…, plan premium excluded"."""
+        end = _without_end(span)
+        for one in _leaves_of(Span(self.found, span.start, end, span.inside)) if end < span.end else ():
+            if one.tree is not None and one.exclude is None:
+                scored = structs.replace(one, features={**one.features, "except:behind": 1.0})
+                yield structs.replace(scored, tree=None, exclude=one.tree, score=self._score(scored.features))
 
     def _joined(self, start: int, middle: int, end: int) -> Iterator[Reading]:
         lefts, rights = self._cells.get((start, middle), ()), self._cells.get((middle, end), ())
@@ -397,6 +415,17 @@ class Chart:
 
     def _score(self, features: Mapping[str, float]) -> float:
         return sum(self.weights.get(name, 0.0) * value for name, value in features.items())
+
+
+def _without_end(span: Span) -> int:
+    """Return where the words begin that take out what stands before them; the end where there are none."""
+    ends = (
+        span.end - len(phrase)
+        for phrase in lexicon.endings("taken_out")
+        if len(phrase) < span.end - span.start
+        and phrase == tuple(token.lower for token in span.found.tokens[span.end - len(phrase) : span.end])
+    )
+    return max(min(ends, default=span.end), span.start) or span.end
 
 
 def _leaves_of(span: Span) -> Iterator[Reading]:

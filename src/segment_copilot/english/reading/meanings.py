@@ -52,10 +52,11 @@ class Clause(Struct, frozen=True):
 
 
 class Joined(Struct, frozen=True, dict=True):
-    """Parts joined by a logic."""
+    """Parts joined by a logic, or at least so many of them."""
 
     logic: Literal["AND", "OR"]
     parts: tuple[Tree, ...]
+    least: int = 0  # where at least so many have to hold, whatever the logic
 
     @cached_property
     def flat(self) -> tuple[Clause, ...]:
@@ -132,21 +133,21 @@ def changed(tree: Tree, change: Callable[[Clause], Clause]) -> Tree:
     """Return the tree with each clause changed."""
     if isinstance(tree, Clause):
         return change(tree)
-    return Joined(tree.logic, tuple(changed(part, change) for part in tree.parts))
+    return structs.replace(tree, parts=tuple(changed(part, change) for part in tree.parts))
 
 
 def replaced(tree: Tree, which: Clause, by: Tree) -> Tree:
     """Return the tree with something else in the place of one clause."""
     if isinstance(tree, Clause):
         return by if tree is which else tree
-    return Joined(tree.logic, tuple(replaced(part, which, by) for part in tree.parts))
+    return structs.replace(tree, parts=tuple(replaced(part, which, by) for part in tree.parts))
 
 
 def join(logic: Literal["AND", "OR"], *trees: Tree | None) -> Tree | None:
     """Return trees joined; those of the same logic become one."""
     parts: list[Tree] = []
     for tree in trees:
-        if isinstance(tree, Joined) and tree.logic == logic:
+        if isinstance(tree, Joined) and tree.logic == logic and not tree.least:
             parts += tree.parts
         elif tree is not None:
             parts.append(tree)
@@ -201,7 +202,8 @@ def turned(tree: Tree) -> Tree:
     if isinstance(tree, Clause):
         return structs.replace(tree, condition=opposite(tree.condition), positive=not tree.positive)
     logic: Literal["AND", "OR"] = "OR" if tree.logic == "AND" else "AND"
-    return Joined(logic, tuple(turned(part) for part in tree.parts))
+    least = len(tree.parts) - tree.least + 1 if tree.least else 0
+    return Joined(logic, tuple(turned(part) for part in tree.parts), least)
 
 
 class Written(Struct, frozen=True):
@@ -227,8 +229,9 @@ def write(reading: Reading, names: Names) -> Written | None:
 
 
 def _conditions(tree: Tree, pointer: str, pointers: list[tuple[str, int]]) -> tuple[Any, list[Condition]]:
-    parts = tree.parts if isinstance(tree, Joined) else (tree,)
-    logic = tree.logic if isinstance(tree, Joined) else "AND"
+    if isinstance(tree, Clause) or tree.least:
+        return "AND", [_condition(tree, f"{pointer}/conditions/0", pointers)]
+    logic, parts = tree.logic, tree.parts
     made = [_condition(part, f"{pointer}/conditions/{at}", pointers) for at, part in enumerate(parts)]
     return logic, made
 
@@ -237,6 +240,9 @@ def _condition(tree: Tree, pointer: str, pointers: list[tuple[str, int]]) -> Con
     if isinstance(tree, Clause):
         pointers.append((pointer, tree.used))
         return tree.condition
+    if tree.least:
+        made = [_condition(part, f"{pointer}/conditions/{at}", pointers) for at, part in enumerate(tree.parts)]
+        return Group(logic="AT_LEAST", at_least=tree.least, conditions=made)
     logic, made = _conditions(tree, pointer, pointers)
     return Group(logic=logic, conditions=made)
 
@@ -261,7 +267,7 @@ def key(reading: Reading) -> bytes:
 def _plain(tree: Tree | None) -> Any:
     if tree is None or isinstance(tree, Clause):
         return tree and tree.condition
-    return [tree.logic, *(_plain(part) for part in tree.parts)]
+    return [tree.logic, tree.least, *(_plain(part) for part in tree.parts)]
 
 
 __all__ = [

@@ -17,10 +17,13 @@ _SAID: Final = 4
 
 def unplaced(found: Anchors, readings: Sequence[Reading], left_of: Callable[[Reading], int]) -> tuple[Unplaced, ...]:
     """Return the words that the likeliest reading leaves over, stretch by stretch; the whole sentence where it leaves none."""
+    if (unread := not_read(found)) is not None:
+        return (unread,)
     told = [one for one in readings if one.tree is not None or one.exclude is not None]
     left = left_of(told[0]) if told else found.content
     if not left:
-        return (Unplaced(found.sentence.text.strip()[:120], "it can be read in more than one way, and none is clear"),)
+        why = "it can be read in more than one way, and none is clear" if told else "it does not say which people"
+        return (Unplaced(found.sentence.text.strip()[:120], why),)
     stretches: list[list[int]] = []
     for at in range(len(found.tokens)):
         if not left >> at & 1:
@@ -30,6 +33,19 @@ def unplaced(found: Anchors, readings: Sequence[Reading], left_of: Callable[[Rea
         else:
             stretches.append([at])
     return tuple(_told(found, stretch) for stretch in stretches[:_SAID])
+
+
+def not_read(found: Anchors) -> Unplaced | None:
+    """Return the field that a number or a time is said of, whose values are texts that are read as neither."""
+    said = {"number": found.quantities, "date": found.windows}
+    for one in found.fields:
+        kind = one.place.field.unreadable
+        if kind and one.share == 1 and any(not other.mask & one.mask for other in said[kind]):
+            stored = f"texts such as “{one.place.field.texts[0]}”, which are not read as {kind}s"
+            return Unplaced(
+                found.sentence.said([one.start, one.end - 1]), f"the values of `{one.place.path}` are {stored}"
+            )
+    return None
 
 
 def _told(found: Anchors, stretch: Sequence[int]) -> Unplaced:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Final, TypeVar
 
 from msgspec import Struct, structs
@@ -14,6 +14,7 @@ from segment_copilot.english.reading.anchors import (
     Anchor,
     Anchors,
     FieldAnchor,
+    MomentAnchor,
     QuantityAnchor,
     SegmentAnchor,
     ValueAnchor,
@@ -21,12 +22,14 @@ from segment_copilot.english.reading.anchors import (
     WordAnchor,
     mask,
 )
-from segment_copilot.english.reading.meanings import Clause, Features, Joined, Reading, Tree, clauses
+from segment_copilot.english.reading.meanings import Clause, Features, Joined, Reading, Tree, changed, clauses
 from segment_copilot.english.times.dates import MONTHS
+from segment_copilot.english.times.of_day import OfDay
 from segment_copilot.english.times.phrases import Length
 from segment_copilot.english.words import lexicon as grammar
 from segment_copilot.english.words.stems import stem
 from segment_copilot.language import UserProperty
+from segment_copilot.language.nodes import LocalTime
 
 _A = TypeVar("_A", bound=Anchor)
 _MENTIONS: Final = 4  # event types that one part may be about
@@ -98,6 +101,22 @@ class Span(Struct, frozen=True, dict=True):
         lengths = {days_in(one.window.length) for one in found}
         if len(found) > 1 and len(lengths) == 1 and None not in lengths:
             return found[:1]
+        return found
+
+    @cached_property
+    def moments(self) -> tuple[MomentAnchor, ...]:
+        """At which times of the day."""
+        return self._within(self.found.moments)
+
+    @property
+    def of_day(self) -> OfDay | None:
+        """The weekdays and hours that it says; none where it says two of a kind."""
+        found: OfDay | None = None
+        for one in self.moments:
+            both = one.of_day if found is None else found.with_(one.of_day)
+            if both is None:
+                return None
+            found = both
         return found
 
     @cached_property
@@ -341,6 +360,11 @@ def reading(
 ) -> Reading:
     """Return a reading of the part that uses these words; what it neither uses nor swallows is left over."""
     swallowed = span.having(lexicon.swallowed(swallow)) & ~_told(span) & ~_single(span) if swallow else 0
+    moments = union(span.moments)
+    of_day = span.of_day
+    at_times = tree if tree is None or of_day is None else changed(tree, partial(_at, of_day.json, moments))
+    if at_times != tree:
+        tree, used = at_times, used | moments
     rest = span.found.content & span.mask & ~used
     about = _about(span, tree) & rest & ~used & ~swallowed
     left = rest & ~swallowed & ~about
@@ -371,6 +395,14 @@ def reading(
             name = f"inside:{joint.kind}"
             counted[name] = counted.get(name, 0) + 1
     return Reading(counted, 0.0, left, (), tree, pronoun=span.pronouns & ~used, **more)  # type: ignore[arg-type]
+
+
+def _at(of_day: LocalTime, used: int, one: Clause) -> Clause:
+    """Return a clause about events with only those at some times of the day."""
+    node: Any = one.condition
+    if not one.event or "at" not in node.__struct_fields__:
+        return one
+    return structs.replace(one, condition=structs.replace(node, at=of_day), used=one.used | used)
 
 
 def _about(span: Span, tree: Tree | None) -> int:

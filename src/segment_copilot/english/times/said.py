@@ -35,7 +35,13 @@ def times_said(tokens: tuple[Token, ...], today: date) -> Iterator[tuple[int, in
             at = behind[1]
             continue
         bare = phrases.length(tokens, at) if tokens[at].kind == "number" else None
-        if bare is not None and not _is_age(tokens, bare[1]) and not (at and tokens[at - 1].lower == "by"):
+        grown = bare is not None and bare[0].unit == "y" and bare[0].count >= _GROWN
+        if (
+            bare is not None
+            and not grown
+            and not _is_age(tokens, bare[1])
+            and not (at and tokens[at - 1].lower == "by")
+        ):
             length, end = when.explained(tokens, (windows.Window("last", text="", length=bare[0]), bare[1]), today)
             yield at, end, length, True, False
             at = end
@@ -57,11 +63,12 @@ def coming(tokens: tuple[Token, ...], said: windows.Window, today: date) -> wind
 
 
 _YEAR: Final = 4  # digits
+_GROWN: Final = 14  # years: who is spoken of is as old, and no event lies as far back
 
 
 def _is_grown(said: windows.Window) -> bool:
     """Return whether a length is rather somebody's age: "over 50 years"."""
-    long = said.length is not None and said.length.unit == "y" and said.length.count >= 14  # noqa: PLR2004
+    long = said.length is not None and said.length.unit == "y" and said.length.count >= _GROWN
     return said.kind == "last" and long and not said.rolling and said.operator is not None
 
 
@@ -75,7 +82,8 @@ def _is_old(tokens: tuple[Token, ...], at: int, end: int) -> bool:
     """Return whether a length is somebody's age: "over 30 years old", "60 years of age"."""
     following = tuple(token.lower for token in tokens[end : end + 2])
     years = any(token.lower in {"year", "years", "yrs", "yr"} for token in tokens[at:end])
-    return years and (following[:1] == ("old",) or following == ("of", "age"))
+    old = following[:1] in {("old",), ("olds",)} or following in {("-", "old"), ("-", "olds")}
+    return years and (old or following == ("of", "age"))
 
 
 def _is_age(tokens: tuple[Token, ...], at: int) -> bool:

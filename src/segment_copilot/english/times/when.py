@@ -76,7 +76,7 @@ def window(tokens: tuple[Token, ...], at: int, today: date) -> Read | None:
     found = _once(tokens, at, today)
     if found is None:
         return None
-    said, end = explained(tokens, found, today)
+    said, end = _whole_days(tokens, at, explained(tokens, found, today))
     return structs.replace(said, text=written(tokens[at:end])), end
 
 
@@ -88,6 +88,26 @@ def _once(tokens: tuple[Token, ...], at: int, today: date) -> Read | None:
     said, end = found
     now = said.kind == "last" or (said.kind in {"period", "range"} and said.after is not None and said.after > today)
     return said, _past(tokens, end, _NOW) if now else end
+
+
+def _whole_days(tokens: tuple[Token, ...], at: int, read: Read) -> Read:
+    """Return a length in days as whole days where today is left out: "the last 7 full days", "14 days, today excluded"."""
+    said, end = read
+    if said.kind != "last" or said.length is None or said.length.unit not in {"d", "w"}:
+        return read
+    whole = any(token.lower in phrases.WHOLE for token in tokens[at:end])
+    behind = _past(tokens, end, _WITHOUT_TODAY)
+    return (structs.replace(said, complete=True), behind) if whole or behind > end else read
+
+
+_WITHOUT_TODAY: Final = tuple(
+    tuple(words.split())
+    for words in (
+        "today excluded", "excluding today", "today left out", "leaving out today", "not counting today", "today not counted",
+        "without today", "today not included", "not including today", "before today", "until yesterday", "up to yesterday",
+        "ending yesterday", "today apart", "today is out", "excl today", "excl . today", "up to and including yesterday",
+    )
+)  # fmt: skip
 
 
 def _lower(tokens: tuple[Token, ...], at: int) -> str:
@@ -473,25 +493,8 @@ _MODAL: Final = {"i", "we", "you", "it", "they", "be", "have", "the", "a", "one"
 _READERS: Final[tuple[Callable[[tuple[Token, ...], int, date], Read | None], ...]] = (
     _measured, _bounded, _ahead, _older, _running, _since_length, _same, _periods_of, _calendar,
 )  # fmt: skip
-_SHORT: Final = re.compile(
-    r"(?:l|p|r|last|past|prev|rolling|trailing)-?(\d+)(d|w|wk|wks|m|mo|mos|mth|mths|q|y|h|days?|weeks?|months?)?"
-)
-_UNITS: Final = {"d": "days", "w": "weeks", "wk": "weeks", "wks": "weeks", "m": "months", "mo": "months", "mos": "months",
-                 "mth": "months", "mths": "months", "q": "quarters", "y": "years", "h": "hours"}  # fmt: skip
-
-
-def opened(text: str) -> str | None:
-    """Return the plain words of a window in short: "L30D", "p12m"; none for any other word."""
-    found = _SHORT.fullmatch(text.lower())
-    if found is None or not (found[2] or len(found[1]) > 1):
-        return None
-    unit = found[2] or "d"
-    return f"last {found[1]} {_UNITS.get(unit, unit)}"
 
 
 def past_inclusive(tokens: tuple[Token, ...], at: int) -> int:
     """Return the position behind words that say that both ends of a range belong to it."""
     return _past(tokens, at, _INCLUSIVE)
-
-
-__all__ = ["explained", "opened", "past_inclusive", "window"]

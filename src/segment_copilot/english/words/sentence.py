@@ -12,7 +12,7 @@ from rapidfuzz.distance import DamerauLevenshtein
 
 from segment_copilot.english import lexicon
 from segment_copilot.english.times.dates import MONTHS
-from segment_copilot.english.times.when import opened
+from segment_copilot.english.times.shorthand import opened
 from segment_copilot.english.words import known as grammar
 from segment_copilot.english.words import layout
 from segment_copilot.english.words.countries import ALIASES

@@ -85,7 +85,7 @@ def _not_for(span: Span, mention: Mention) -> Iterator[Reading]:
     ):
         return
     days = days_in(told.window.window.length)
-    if days is None or any(not one.mask & told.used for one in span.quantities):
+    if days is None or told.window.window.complete or any(not one.mask & told.used for one in span.quantities):
         return
     if told.negative and mention.how == "inactive":
         return

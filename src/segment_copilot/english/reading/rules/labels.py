@@ -18,7 +18,7 @@ def label(span: Span) -> Iterator[Reading]:
         return
     behind = span.end + (span.lower_after == ",")
     following = [one for one in span.found.joints if one.start == behind and one.kind in {"colon", "dash"}]
-    if following and span.end - span.start <= _LONGEST and not _is_condition(span):
+    if following and span.end - span.start <= _LONGEST and (_is_idiom(span) or not _is_condition(span)):
         unknown = (span.found.content & span.mask & ~_known(span)).bit_count()
         mentions = len(span.windows) + len(span.quantities) + len(span.values) + len(span.segments)
         features = {"label:mentions": float(mentions), "label:timed": float(bool(span.windows)), "label:number": float(bool(span.quantities)),
@@ -55,6 +55,11 @@ _CALL: Final = frozenset({"call", "name", "label", "title", "named", "called"})
 _CALLED: Final = frozenset({"it", "this", "that", "them", "these"})
 _NAME: Final = 5  # words
 _BEHIND_NAME: Final = frozenset({"", ".", ";", "!", "?", ","})
+
+
+def _is_idiom(span: Span) -> bool:
+    """Return whether it is one phrase as it was typed, whatever it is read as: "Window shoppers: …"."""
+    return span.end - span.start > 1 and len({*span.found.sentence.spans[span.start : span.end]}) == 1
 
 
 def _is_condition(span: Span) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 from typing import Final
 
@@ -61,7 +60,7 @@ def _listed(one: Reading, two: Reading, between: Between, found: Anchors) -> Ite
         made = _meant(kind, tree)
         if made is not None:
             place = "behind" if behind else "front"
-            features = {f"listed:{kind}": 1.0, f"listed:{place}:{between.main}": 1.0}
+            features = {f"listed:{kind.partition(':')[0]}": 1.0, f"listed:{place}:{between.main}": 1.0}
             yield both(one, two, features, tree=_within(made, part))
 
 
@@ -76,21 +75,15 @@ def _meant(kind: str, tree: Tree) -> Tree | None:
         return join("AND", *(turned(part) for part in parts)) if all(one.positive for one in clauses(tree)) else None
     if len(parts) < 2:  # noqa: PLR2004
         return None
-    if kind == "some":
-        return (
-            join("OR", *(join("AND", *pair) for pair in itertools.combinations(parts, 2)))
-            if len(parts) <= _MANY
-            else None
-        )
+    if kind.startswith("least:"):
+        least = int(kind.removeprefix("least:"))
+        return Joined("AND", parts, least) if least < len(parts) else None
     if kind in {"any", "all"}:
         return join("OR" if kind == "any" else "AND", *parts)
     if len(parts) != 2:  # noqa: PLR2004
         return None
     first, second = parts
     return join("OR", join("AND", first, _plain(turned(second))), join("AND", second, _plain(turned(first))))
-
-
-_MANY: Final = 5
 
 
 def _plain(tree: Tree) -> Tree:

@@ -30,8 +30,6 @@ from segment_copilot.english.times.windows import since
 from segment_copilot.language import EventCount, EventSequence, EventTime, Step
 from segment_copilot.language.nodes import Window
 
-_STRAIGHT: Final = frozenset({"and", "comma", "but", "stop"})
-
 # One after the other
 
 

@@ -122,7 +122,7 @@ def _tested(span: Span, chosen: Sequence[tuple[ValueAnchor, Value]]) -> Iterator
             field = beside(span, anchor, value.place)
             used |= anchor.mask | (field.mask if field else 0)
             add(features, "trait:named" if field else "trait:bare")
-            _tell_value(features, anchor, value)
+            _tell_value(span, features, anchor, value)
             if any(anchor.mask & one.mask and one.end - one.start > anchor.end - anchor.start for one in span.segments):
                 add(features, "trait:inside_name")
         negative, turning, many = _negative(span, group[0][0].start, used)
@@ -141,9 +141,11 @@ def _tested(span: Span, chosen: Sequence[tuple[ValueAnchor, Value]]) -> Iterator
     yield reading(span, "trait", one_tree(parts), used, "trait", features)
 
 
-def _tell_value(features: dict[str, float], anchor: ValueAnchor, value: Value) -> None:
+def _tell_value(span: Span, features: dict[str, float], anchor: ValueAnchor, value: Value) -> None:
     if any(other.place.event for other in anchor.values):
         add(features, "trait:also_property")
+    if any(one.mask == anchor.mask and one.share == 1 for one in span.segments):
+        add(features, "trait:also_segment")
     if len({other.place.path for other in anchor.values if not other.place.event}) > 1:
         add(features, "trait:of_several")
     if value.how not in {"value", "exact"}:
