@@ -290,7 +290,7 @@ def _settled(before: Said, text: str, reads: Reads) -> Said | None:
     words = content(read(text))
     if not isinstance(before.outcome, Asked | Refused) or not words or len(words) > _LONGEST_ANSWER:
         return None
-    corrects = words[0].lower in lexicon.words("negations")
+    corrects = text.lower().startswith(("no,", "no ", "not ", "instead "))
     if corrects or text.rstrip().endswith("?") or (_names_people(text) and isinstance(reads.audience(text), Drafted)):
         return None
     found = _in_own_words(before, text.strip(), reads)

@@ -98,7 +98,11 @@ def fit_in(desk: Desk, new: Part, target: Target) -> tuple[Condition, float] | N
     for one in new.metrics if isinstance(node, Monetary) else ():
         node, used = structs.replace(node, metric=cast("Any", _METRIC.get(one.kind, one.kind))), used | one.mask
     for one in new.windows:
-        made = with_window(node, one.window) if target.side in {"", "window"} or not target.open else None
+        short = one.window.length is not None and one.window.length.unit in {"m", "h"}
+        lasts = short and isinstance(node, Monetary)  # "four minutes" of a time that is measured is no window
+        made = (
+            with_window(node, one.window) if not lasts and (target.side in {"", "window"} or not target.open) else None
+        )
         if made is None:
             return None
         rank += 4 if has_window(place.node) else 0
@@ -146,6 +150,7 @@ def _is_amount(new: Part, one: QuantityAnchor) -> bool:
     before, found = one.start - 1, new.found
     typed = found.sentence.text[slice(found.sentence.spans[one.start][0], found.sentence.spans[one.end - 1][1])]
     named = before >= 0 and found.tokens[before].lower == "of" and bool(found.evidence[before - 1])
+    named = named or new.says({"amount", "amounts", "price", "prices"})
     return named or "." in typed.strip(".") or (typed[-2:-1].isdigit() and typed.endswith("s"))
 
 
@@ -175,6 +180,8 @@ def _valued(new: Part, target: Target, node: Condition) -> tuple[Condition, int,
         tested = tests_field(node, values[0].place)
         said = list(dict.fromkeys(one.value for one in values))
         if tested is not None:
+            if tested.test.operator in {"neq", "not_in"} and not new.negated and {*said} <= {*tested.values}:
+                return None  # "Spain should be in" of all but Spain: not Spain alone
             if not new.negated and target.values and len(tested.values) > len(target.values):
                 said = [
                     one
