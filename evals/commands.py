@@ -94,7 +94,7 @@ def on_embedded(cases: Sequence[Case], work: Callable[[Loaded], Awaitable[T]]) -
 def run_command(
     only: Only = None,
     model: Annotated[
-        Literal["offline", "offline-next", "claude"], typer.Option(help="Which model the started service runs")
+        Literal["offline", "claude"], typer.Option(help="Which model the started service runs")
     ] = "offline",
     report: Folder = REPORTS,
     trials: Annotated[int, typer.Option(min=1, help="How often each case is asked")] = 1,

@@ -13,12 +13,12 @@ import typer
 from evals.corpus.examples import FOLDER, Example, load, read
 from evals.corpus.linting import lint_text
 from evals.corpus.playing import open_model
-from evals.corpus.scoring import Scored, comparison, listing, score, summary
+from evals.corpus.scoring import listing, score, summary
 from evals.corpus.sealing import SEALED, check, seal
 from evals.corpus.tenants import segment_ids
 from evals.corpus.training import curve, sample, train
 from evals.gates import Exit
-from segment_copilot.english_next.weights import learned
+from segment_copilot.english.reading.weights import learned
 
 app = typer.Typer(no_args_is_help=True, help="Sentences and what they mean.")
 
@@ -44,12 +44,11 @@ def lint_command(files: Files = None) -> None:
 @app.command("score")
 def score_command(
     files: Files = None,
-    model: Annotated[list[str] | None, typer.Option(help="offline, offline-next, or both, side by side")] = None,
     out: Annotated[
         Path | None, typer.Option(help="Also write every sentence that went wrong, and what came of it")
     ] = None,
 ) -> None:
-    """Ask a model every sentence, and print what came of it as Markdown."""
+    """Ask the model every sentence, and print what came of it as Markdown."""
     examples = list[Example]()
     for path in files or sorted(FOLDER.rglob("*.txt")):  # a sealed file stays as it is: what cannot be read is left out
         read_from, faults = read(path.read_text("utf-8"), segments=segment_ids(), name=path.stem)
@@ -57,15 +56,11 @@ def score_command(
         for fault in faults:
             typer.echo(f"{path}:{fault.line}: left out: {fault.sentence}", err=True)
     title = ", ".join(path.stem for path in files or ()) or "the whole corpus"
-    found = dict[str, list[Scored]]()
-    for name in model or ["offline"]:
-        with typer.progressbar(length=len(examples), label=name, file=sys.stderr) as bar:
-            found[name] = score(open_model(name), examples, done=partial(bar.update, 1))
-        typer.echo(summary(found[name], f"{name}: {title}"))
-        if out is not None:
-            (out if len(model or ()) < 2 else out.with_stem(f"{out.stem}-{name}")).write_text(listing(found[name]))
-    if len(found) > 1:
-        typer.echo(comparison(found, title))
+    with typer.progressbar(length=len(examples), label="offline", file=sys.stderr) as bar:
+        found = score(open_model(), examples, done=partial(bar.update, 1))
+    typer.echo(summary(found, title))
+    if out is not None:
+        out.write_text(listing(found))
 
 
 @app.command("train")

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final, Literal, Protocol
 
 import jsonpatch
@@ -180,14 +179,6 @@ def _result(call: ToolCall) -> ToolResult:
     )
 
 
-def models() -> Sequence[str]:
-    """Return the names of the models that can be asked."""
-    return ("offline", "offline-next")
-
-
-def open_model(name: str) -> Model:
-    """Return a model by name."""
-    if name == "offline":
-        return OfflineModel()
-    room = importlib.import_module("segment_copilot.copilot.models.offline_next")  # until one of the two is gone
-    return room.OfflineNextModel()
+def open_model() -> Model:
+    """Return the model that is asked."""
+    return OfflineModel()

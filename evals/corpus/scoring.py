@@ -109,14 +109,6 @@ def summary(scored: Sequence[Scored], title: str) -> str:
     return "\n".join(lines)
 
 
-def comparison(scored: Mapping[str, Sequence[Scored]], title: str) -> str:
-    """Write what several models made of the same sentences, side by side, as Markdown."""
-    told = [_rates(found) for found in scored.values()]
-    lines = [f"## {title}", "", f"| | {' | '.join(scored)} |", "|---|" + "---:|" * len(scored)]
-    lines += [f"| {name} | {' | '.join(rates[name] for rates in told)} |" for name in told[0]]
-    return "\n".join(lines)
-
-
 def _headlines(scored: Sequence[Scored]) -> Iterator[str]:
     for name, rate in _rates(scored).items():
         yield f"- {name}: {rate}"

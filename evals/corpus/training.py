@@ -10,20 +10,21 @@ import math
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from msgspec import Struct
 
-import segment_copilot.english_next
+import segment_copilot.english.reading
 from evals.corpus.examples import Example, read
 from evals.corpus.tenants import segment_ids, tenant
+from segment_copilot.english.reading.anchors import names_of
+from segment_copilot.english.reading.audience import CLEAR, Rated, decision, is_near, left_of, understand
+from segment_copilot.english.reading.chart import TooLong
+from segment_copilot.english.reading.meanings import write
+from segment_copilot.english.reading.same import members
+from segment_copilot.english.reading.weights import NULL, learned
 from segment_copilot.english.times.dates import local_date
-from segment_copilot.english_next.anchors import names_of
-from segment_copilot.english_next.audience import CLEAR, LIKELY, left_of, understand
-from segment_copilot.english_next.chart import TooLong
-from segment_copilot.english_next.meanings import write
-from segment_copilot.english_next.same import members
-from segment_copilot.english_next.weights import learned
 from segment_copilot.language.equivalence import Form
 
 EPOCHS: Final = 40
@@ -33,19 +34,20 @@ PRIOR: Final = 0.02
 
 GUESSES: Final = Path(__file__).parent / "guesses.toml"
 """What some features were thought to be worth before there was a corpus: where learning begins."""
-WEIGHTS: Final = Path(segment_copilot.english_next.__file__).parent / "weights.toml"
+WEIGHTS: Final = Path(segment_copilot.english.reading.__file__).parent / "weights.toml"
 _LEARNED: Final = frozenset({"audience", "refuse"})
 
 Weights = Mapping[str, float]
 
 
 class Option(Struct, frozen=True):
-    """One reading of a sentence: its features, which definition it is, whether it is right, and whether it explains every word."""
+    """One reading of a sentence: its features, which definition it is, whether it is right, and whether it explains every word, or nearly."""
 
     features: Weights
     meaning: Form
     right: bool
     clean: bool
+    near: bool = False
 
 
 class Sample(Struct, frozen=True):
@@ -55,7 +57,7 @@ class Sample(Struct, frozen=True):
     family: str
     options: tuple[Option, ...]
     refuse: bool = False
-    ask: bool = False
+    unsaid: Weights = MappingProxyType({NULL: 1.0})
 
 
 class Verdict(Struct, frozen=True):
@@ -83,7 +85,7 @@ def learn(samples: Sequence[Sample], start: Weights, *, epochs: int = EPOCHS, pr
 
 
 def _slopes(sample: Sample, weights: Weights) -> dict[str, float]:
-    scores = [_score(option.features, weights) for option in sample.options] + [weights.get("null", 0.0)]
+    scores = [_score(features, weights) for features in (*(one.features for one in sample.options), sample.unsaid)]
     shares = _softmax(scores)
     right = [option.right and option.clean for option in sample.options]
     right.append(sample.refuse or not any(right))
@@ -92,7 +94,7 @@ def _slopes(sample: Sample, weights: Weights) -> dict[str, float]:
     if wanted <= 0:
         return slopes
     for share, good, features in zip(
-        shares, right, (*(option.features for option in sample.options), {"null": 1.0}), strict=True
+        shares, right, (*(option.features for option in sample.options), sample.unsaid), strict=True
     ):
         pull = (share / wanted if good else 0.0) - share
         if abs(pull) < 1e-4:
@@ -113,33 +115,25 @@ def _softmax(scores: Sequence[float]) -> list[float]:
     return [mass / total for mass in masses]
 
 
-def judge(sample: Sample, weights: Weights, *, clear: float = CLEAR, likely: float = LIKELY) -> Verdict:
+def judge(sample: Sample, weights: Weights, *, clear: float = CLEAR) -> Verdict:
     """Return what is made of a sentence under some weights."""
-    scores = [_score(option.features, weights) for option in sample.options] + [weights.get("null", 0.0)]
-    shares = _softmax(scores)
+    scores = [_score(features, weights) for features in (*(one.features for one in sample.options), sample.unsaid)]
     groups: dict[Form, list[tuple[float, Option]]] = {}
-    for share, option in zip(shares, sample.options, strict=False):
+    for share, option in zip(_softmax(scores), sample.options, strict=False):
         groups.setdefault(option.meaning, []).append((share, option))
-    ranked = sorted(
-        (
-            (
-                sum(share for share, one in group if one.clean) or sum(share for share, _ in group),
-                any(one.clean for _, one in group),
-                group[0][1].right,
-            )
-            for group in groups.values()
-        ),
-        key=lambda row: -row[0],
-    )
-    if not ranked or not ranked[0][1]:
-        return Verdict()
-    probability, _, right = ranked[0]
-    if probability >= clear:
-        return Verdict(drafted=True, right=right, probability=probability)
-    two = [row for row in ranked if row[1]][:2]
-    if sum(row[0] for row in two) >= likely:
-        return Verdict(asked=True, offered=any(row[2] for row in two), right=right, probability=probability)
-    return Verdict(probability=probability)
+    ranked = sorted((_rated(group) for group in groups.values()), key=lambda row: -row[0].probability)
+    made = decision([rated for rated, _ in ranked], clear)
+    offered = any(ranked[at][1] for at in (*made.asked, *made.without))
+    right = made.drafted is not None and ranked[made.drafted][1]
+    probability = ranked[0][0].probability if ranked else 0.0
+    return Verdict(made.drafted is not None, right, bool(made.asked or made.without), offered, probability)
+
+
+def _rated(group: Sequence[tuple[float, Option]]) -> tuple[Rated, bool]:
+    """Return how likely the readings of one definition are, and whether it is right; those that leave words over count only alone."""
+    clean = [share for share, one in group if one.clean]
+    total = sum(clean) or sum(share for share, _ in group)
+    return Rated(total, bool(clean), any(one.near for _, one in group)), group[0][1].right
 
 
 def folds(samples: Sequence[Sample], count: int) -> Iterator[tuple[list[Sample], list[Sample]]]:
@@ -199,18 +193,30 @@ def sample(example: Example, weights: Weights) -> Sample:
     today = local_date(whose.as_of, whose.catalog.timezone)
     golds = {members(definition, today) for definition in example.meaning.drafts}
     try:
-        readings = understand(
-            example.text, whose.catalog, whose.as_of, whose.catalog.timezone, weights=weights
-        ).readings
+        understood = understand(example.text, whose.catalog, whose.as_of, whose.catalog.timezone, weights=weights)
     except TooLong:
-        readings = ()
+        return Sample(f"{example.place} {example.text}", example.family or example.text, (), refuse=not golds)
     options: list[Option] = []
-    for one in readings:
+    for one in understood.readings:
         written = write(one, names_of(whose.catalog))
         if written is not None:
             meaning = members(written.definition, today)
-            options.append(Option(one.all_features(), meaning, meaning in golds, not left_of(one)))
-    return Sample(f"{example.place} {example.text}", example.family or example.text, tuple(options), refuse=not golds)
+            options.append(
+                Option(
+                    one.all_features(),
+                    meaning,
+                    meaning in golds,
+                    not left_of(one),
+                    is_near(one, understood.found),
+                )
+            )
+    return Sample(
+        f"{example.place} {example.text}",
+        example.family or example.text,
+        tuple(options),
+        refuse=not golds,
+        unsaid=understood.unsaid,
+    )
 
 
 def train(paths: Sequence[Path], *, count: int, keep: bool) -> Iterator[str]:

@@ -142,10 +142,8 @@ class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
     ] = 2048
 
     copilot_model: Annotated[
-        Literal["auto", "claude", "offline", "offline-next"],
-        Meta(
-            description="auto: claude when ANTHROPIC_API_KEY is set, else offline; offline-next: its successor, on trial"
-        ),
+        Literal["auto", "claude", "offline"],
+        Meta(description="auto: claude when ANTHROPIC_API_KEY is set, else offline"),
     ] = "auto"
     anthropic_api_key: Annotated[str, Meta(description="Key for Claude; empty for none")] = ""
     anthropic_base_url: Annotated[str, Meta(description="Any endpoint that speaks the Messages API")] = ""

@@ -15,7 +15,7 @@ LONG = ("users who " + "ordered or " * 10_000)[:100_000]
 INVOLVED = ("users " + "first of the last " * 200)[:2_000]
 SENTENCES = {
     LONG: "The offline model reads at most 2,000 characters, and this message has 100,000: please say it in fewer words.",
-    INVOLVED: "This sentence is too involved for the offline model: please say it in a shorter one.",
+    INVOLVED: "This sentence has too many parts to be read as one audience. Please say it in a shorter one.",
 }
 
 

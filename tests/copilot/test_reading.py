@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segment_copilot.copilot.guards.quotes import Span, find_quotes, unquoted
-from segment_copilot.copilot.models.offline_next import OfflineNextModel
+from segment_copilot.copilot.models.offline import OfflineModel
 from tests.support.copilot_runs import BUYERS, Ask, Script, Told, asking, calls, says
 
 pytestmark = pytest.mark.shared
@@ -52,7 +52,7 @@ async def test_every_word_of_the_message_stands_in_the_reading_once(ask: Ask):
     ],
 )
 async def test_the_model_without_a_key_tells_every_word_of_its_drafts(ask: Ask, said: str):
-    draft = (await ask(OfflineNextModel(), asking(said))).one("segment.draft")
+    draft = (await ask(OfflineModel(), asking(said))).one("segment.draft")
 
     covered = "".join(one["text"] for one in draft["reading"])
     assert [said[one["start"] : one["end"]] for one in draft["reading"]] == [one["text"] for one in draft["reading"]]

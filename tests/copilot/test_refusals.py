@@ -28,10 +28,10 @@ def definition(condition: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("asked", "text", "reason"),
     [
-        ("Users who flew to the moon last week", "flew to the moon last week", ""),
-        ("Users whose shoe size is 7", "shoe size is 7", ""),
+        ("Users who flew to the moon last week", "flew", "nothing here"),
+        ("Users whose shoe size is 7", "shoe size", "nothing here"),
         ("How much revenue did we make last week?", "How much revenue did we make last week?", "add up"),
-        ("Delete all segments", "Delete all segments", "cannot change"),
+        ("Delete all segments", "Delete all segments", "I cannot save, change"),
         ("Why did orders drop?", "Why did orders drop?", "causes"),
         ("How many orders will we get tomorrow?", "How many orders will we get tomorrow?", "still to come"),
         ("usuarios que compraron ayer", "usuarios que compraron ayer", "English"),
@@ -62,7 +62,9 @@ async def test_every_part_that_is_refused_is_named_with_the_nearest_names_and_th
             assert one["name"]
 
 
-@pytest.mark.parametrize("asked", ["Thanks!", "Hello", "What can you do?", "How many segments are there?", "Buyers"])
+@pytest.mark.parametrize(
+    "asked", ["Thanks!", "Hello", "What can you do?", "How many segments are there?", "Users who ordered"]
+)
 async def test_an_answer_refuses_nothing(ask: Ask, asked: str):
     told = await ask(OfflineModel(), asking(asked))
 

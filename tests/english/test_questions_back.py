@@ -52,8 +52,8 @@ def test_open_words_are_asked_about_with_options_that_can_be_drafted(sentence: s
 @pytest.mark.parametrize(
     ("answers", "expected"),
     [
-        (["more than 800", "60 days"], "sum(order_placed.total)>800 & last(page_viewed)>60d"),
-        (["the first one", "2"], "sum(order_placed.total)>500 & last(order_placed)>60d"),
+        (["more than 800", "60 days"], "sum(order_placed.total)>800 & count(page_viewed)=0 in 60d"),
+        (["the second one"], "sum(order_placed.total)>1000 & count(order_placed)=0 in 60d"),
         (["Spent over 1000 in total", "have not visited in 30 days"], "sum(order_placed.total)>1000 & last(page_viewed)>30d"),
         (["made at least 3 orders", "have not ordered in 90 days"], "count(order_placed)≥3 & last(order_placed)>90d"),
     ],
@@ -65,6 +65,8 @@ def test_answers_settle_a_sentence_one_after_the_other(answers: list[str], expec
         assert asked.name == "ask_user"
         messages += [AssistantMessage(asked.arguments["question"]), UserMessage(answer)]
     proposed = _asked(*messages)
+    if proposed.name == "ask_user":  # which reading of the whole
+        proposed = _asked(*messages, AssistantMessage("…"), UserMessage("the first one"))
     assert brief(proposed.arguments["definition"]) == expected
 
 

@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 
+from segment_copilot.english.outcomes import Asked
 from segment_copilot.english.plan import Turn
-from segment_copilot.english.reading import Conversation, Reader
+from segment_copilot.english.reading.audience import read_audience
+from segment_copilot.english.talk import Conversation, Reader
 from segment_copilot.language.catalog import Catalog, EventType, Property
 
+AS_OF = datetime(2026, 6, 30, tzinfo=UTC)
 KINDS = {str: "string", bool: "boolean", int: "number", float: "number"}
 
 
@@ -22,10 +25,13 @@ def properties(known: Mapping[str, list[Any]]) -> dict[str, Property]:
     return {path: Property(path, types[path], samples=tuple(values)) for path, values in known.items()}
 
 
-def answer(text: str, traits: Mapping[str, list[Any]] = {}, order: Mapping[str, list[Any]] = {}) -> Turn:
+def shop(traits: Mapping[str, list[Any]] = {}, order: Mapping[str, list[Any]] = {}) -> Catalog:
     orders = EventType("order_placed", event_count=9, properties=properties(order))
-    catalog = Catalog(event_types={"order_placed": orders}, traits=properties(traits))
-    asked = Conversation((text,), (), catalog, datetime(2026, 6, 30, tzinfo=UTC), "UTC", frozenset({"propose_segment"}))
+    return Catalog(event_types={"order_placed": orders}, traits=properties(traits))
+
+
+def answer(text: str, traits: Mapping[str, list[Any]] = {}, order: Mapping[str, list[Any]] = {}) -> Turn:
+    asked = Conversation((text,), (), shop(traits, order), AS_OF, "UTC", frozenset({"propose_segment"}))
     return Reader().answer(asked)
 
 
@@ -40,13 +46,20 @@ def test_a_consent_is_tested_for_the_value_that_says_yes(values: list[Any]):
         found = condition(answer(text, {"accepts_marketing": values}))
         assert (found["operator"], found["value"]) == ("eq", values[0]), text
     refused = condition(answer("Users who do not accept marketing", {"accepts_marketing": values}))
-    assert (refused["operator"], refused["value"]) == ("neq", values[0])
+    no = ("eq", values[1]) if len(values) > 1 else ("neq", values[0])
+    assert (refused["operator"], refused["value"]) == no
 
 
 def test_two_spellings_of_yes_are_both_meant():
     found = condition(answer("Users with newsletter", {"newsletter": ["yes", "no", "Yes"]}))
 
-    assert (found["operator"], found["value"]) == ("in", ["yes", "Yes"])
+    assert (found["operator"], found["value"].lower(), found["ignore_case"]) == ("eq", "yes", True)
+
+
+def test_several_words_for_yes_are_all_meant():
+    found = condition(answer("Users with newsletter", {"newsletter": ["yes", "no", "true"]}))
+
+    assert (found["operator"], sorted(found["value"])) == ("in", ["true", "yes"])
 
 
 @pytest.mark.parametrize("values", [["gold", "no"], [1], ["yes", "no", "maybe"]])
@@ -84,9 +97,15 @@ def test_what_is_not_read_as_a_number_or_date_is_told_and_counts_nothing(
 
 @pytest.mark.parametrize("codes", [["P-0012", "P-7"], ["SKU-1"], ["08001", "28013"], ["ABC 12"]])
 def test_codes_are_no_amounts(codes: list[Any]):
-    found = condition(answer("Users who ordered 3 or more products", order={"product_id": codes}))
+    catalog = shop(order={"product_id": codes})
+    outcome = read_audience("Users who ordered 3 or more products", catalog, AS_OF, "UTC")
 
-    assert (found["type"], found["value"]) == ("event_count", 3)
+    assert isinstance(outcome, Asked)
+    nodes = [option.draft.definition.conditions[0] for option in outcome.options]
+    assert [(type(one).__name__, getattr(one, "metric", "")) for one in nodes] == [
+        ("Monetary", "count_distinct"),
+        ("EventCount", ""),
+    ]
 
 
 def test_how_often_is_still_counted_beside_such_amounts():

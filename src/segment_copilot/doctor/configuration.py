@@ -182,7 +182,7 @@ def _copilot(settings: Settings) -> Iterator[Check]:
             "COPILOT_MODEL is claude and ANTHROPIC_API_KEY is empty: the API does not start.",
             "Set the key, or COPILOT_MODEL=auto.",
         )
-    if settings.copilot_model in {"offline", "offline-next"} and settings.anthropic_api_key:
+    if settings.copilot_model == "offline" and settings.anthropic_api_key:
         yield warning(
             "settings.copilot",
             f"ANTHROPIC_API_KEY is set, and COPILOT_MODEL={settings.copilot_model} does not use it.",

@@ -1,4 +1,4 @@
-"""How much work one text may make, counted in steps and not in seconds: the same text always ends at the same place."""
+"""Counts the work that one text may make, counted in steps and not in seconds: the same text always ends at the same place."""
 
 from __future__ import annotations
 

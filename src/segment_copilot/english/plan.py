@@ -1,28 +1,46 @@
-"""What a turn does: call tools, or say something."""
+"""Plays an answer turn by turn: it asks for look-ups one after the other, and says its sentences when it has them all.
+
+An answer is a generator: it yields the calls that it needs, is sent their documents, and returns what to say. Each turn
+plays it from its beginning over the results so far, so that the same results always give the same turn.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
 
-from segment_copilot.english.edits.drafted import Drafted
 from segment_copilot.english.linking.index import Index
+from segment_copilot.english.linking.names import Names
 from segment_copilot.language.catalog import Catalog
+
+PROPOSE: Final = "propose_segment"
+REVISE: Final = "revise_segment"
+PREVIEW: Final = "preview_segment"
+ASK: Final = "ask_user"
+CHART: Final = "display_event_chart"
+
+_UNDRAWN: Final = "display_"
+_COULD_NOT: Final = {
+    PROPOSE: "I understood the audience, but it could not be drafted: {}",
+    REVISE: "I understood the change, but it could not be made: {}",
+    PREVIEW: "I understood the question, but it could not be counted: {}",
+}
+_STOPPED: Final = "I stopped before I could look that up: no more look-ups are allowed in this answer."
 
 
 class Call(Struct, frozen=True):
-    """A tool to call."""
+    """A call names a tool and its arguments."""
 
     name: str
     arguments: Mapping[str, Any]
 
 
 class Unmapped(Struct, frozen=True):
-    """One part of a request that was refused, in the person's words, why, and the names that might have been meant."""
+    """A part of a request that was refused: its words, why, and the names that might have been meant."""
 
     text: str
     reason: str
@@ -30,9 +48,9 @@ class Unmapped(Struct, frozen=True):
 
 
 class Turn(Struct, frozen=True):
-    """One turn: sentences to say, and calls to make after them. Without calls it is the last.
+    """A turn says sentences, then makes calls; without calls it is the last.
 
-    *refused* when nothing was done of what was asked: the sentences say why, and *unmapped* which part of it.
+    *refused* when nothing was done of what was asked; *unmapped* says of which part.
     """
 
     sentences: tuple[str, ...] = ()
@@ -41,38 +59,111 @@ class Turn(Struct, frozen=True):
     unmapped: tuple[Unmapped, ...] = ()
 
 
+Answer = Generator[Call | tuple[Call, ...], Any, Sequence[str] | Turn]
+"""Yields a call (and is sent its document) or several at once (a list of them); returns what is said at the end."""
+
+
 class Result(Struct, frozen=True):
-    """What a call of this question gave."""
+    """A result is what a call of this question gave."""
 
     call_id: str
     name: str
     document: Mapping[str, Any]
     failed: bool = False
 
-    @property
-    def message(self) -> str:
-        """Why it failed, and what would fit."""
-        try:
-            error = msgspec.convert(self.document.get("error"), _Error)
-        except msgspec.ValidationError:
-            return "the tool gave no reason"
-        said = " ".join(
-            dict.fromkeys(part for part in (error.message, *(one.detail for one in error.findings)) if part)
-        )
-        nearest = dict.fromkeys(name for one in error.findings for name in one.suggestions)
-        return f"{said} Nearest: {', '.join(nearest)}." if nearest else said
+
+class Base(Struct, frozen=True):
+    """A base is what the person looks at or was shown last: a draft, or a saved segment.
+
+    *in_view* when the server has it too, so that a tool finds it without being told. *named* when a person gave the
+    name, which then stays whatever is changed; *earlier* is what it was before the last change.
+    """
+
+    definition: Mapping[str, Any]
+    name: str = ""
+    segment_id: int | None = None
+    in_view: bool = False
+    assumptions: tuple[str, ...] = ()
+    named: bool = False
+    earlier: Base | None = None
+
+
+class Context(Struct, frozen=True):
+    """Holds what an answer may look at besides the question."""
+
+    names: Names
+    as_of: datetime
+    timezone: str
+    tools: frozenset[str]
+    tools_allowed: bool = True
+    base: Base | None = None
 
     @property
-    def unmapped(self) -> tuple[Unmapped, ...]:
-        """What of the request it could not be given; none when it failed for another reason than the request."""
+    def catalog(self) -> Catalog:
+        """Return what exists in the tenant."""
+        return self.names.catalog
+
+    @property
+    def segment_names(self) -> Mapping[int, str]:
+        """Return the names of the segments by their ids."""
+        return {number: one.name for number, one in self.catalog.segments.items()}
+
+    @property
+    def index(self) -> Index:
+        """Return by what the names of the tenant are linked."""
+        return self.names.index
+
+
+def play(answer: Answer, results: Sequence[Result], context: Context) -> Turn:
+    """Return the next turn of *answer*. A look-up that failed ends it; what cannot be drawn is left out.
+
+    A chart is of the look-up before it, whose id it is given here.
+    """
+    left = list(results)
+    sent: Any = None
+    of = ""
+    while True:
         try:
-            error = msgspec.convert(self.document.get("error"), _Error)
-        except msgspec.ValidationError:
-            return ()
-        if error.retry != "adjust":
-            return ()
-        found = tuple(Unmapped("", one.detail, tuple(one.suggestions)) for one in error.findings if one.detail)
-        return found or (Unmapped("", error.message),)
+            wanted = answer.send(sent)
+        except StopIteration as end:
+            return end.value if isinstance(end.value, Turn) else Turn(tuple(filter(None, end.value)))
+        calls = wanted if isinstance(wanted, tuple) else (wanted,)
+        found = [_take(call.name, left) for call in calls]
+        if calls[0].name.startswith(_UNDRAWN):
+            if found[0] is None and context.tools_allowed and calls[0].name in context.tools:
+                drawn = {"tool_call_id": of} if calls[0].name == CHART else {}
+                return Turn(calls=(Call(calls[0].name, {**calls[0].arguments, **drawn}),))
+            sent = None
+            continue
+        if None in found:
+            return Turn(calls=calls) if context.tools_allowed else Turn((_STOPPED,))
+        if (broken := next((one for one in found if one is not None and one.failed), None)) is not None:
+            return _unable(broken)
+        of = next(one.call_id for one in found if one is not None)
+        documents = [one.document for one in found if one is not None]
+        sent = documents if isinstance(wanted, tuple) else documents[0]
+
+
+def say(*sentences: str, refuses: bool = False, unmapped: Sequence[Unmapped] = ()) -> Answer:
+    """Return an answer that looks nothing up."""
+    yield from ()
+    return Turn(tuple(filter(None, sentences)), refused=refuses, unmapped=tuple(unmapped))
+
+
+def read_document(content: str) -> Mapping[str, Any]:
+    """Return a tool result's JSON; empty when it is no object."""
+    try:
+        return msgspec.json.decode(content, type=dict[str, Any])
+    except (msgspec.DecodeError, msgspec.ValidationError):
+        return {}
+
+
+def _take(name: str, left: list[Result]) -> Result | None:
+    """Take the first result of that tool."""
+    found = next((one for one in left if one.name == name), None)
+    if found is not None:
+        left.remove(found)
+    return found
 
 
 class _Finding(Struct):
@@ -83,101 +174,22 @@ class _Finding(Struct):
 class _Error(Struct):
     """A tool's error, as far as it is said."""
 
-    message: str = ""
+    message: str = "the tool gave no reason"
     retry: str = ""
     findings: list[_Finding] = []
 
 
-class Context(Struct, frozen=True):
-    """What a plan may look at besides the question."""
-
-    index: Index
-    as_of: datetime
-    timezone: str
-    tools: frozenset[str]
-    tools_allowed: bool = True
-    drafted: Drafted | None = None  # what an edit would change
-    recent: bool = True  # whether that is what was spoken of last
-
-    @property
-    def catalog(self) -> Catalog:
-        """What exists in the tenant."""
-        return self.index.catalog
-
-
-class Plan(Protocol):
-    """How one question is answered, turn by turn, from the results so far. Pure: the same results give the same turn."""
-
-    def turn(self, results: Sequence[Result], context: Context) -> Turn:
-        """The next turn."""
-        ...
-
-
-class Say(Struct, frozen=True):
-    """An answer that needs no tool. *refuses* when it says what cannot be done; *unmapped* is of what, "" of all of it."""
-
-    sentences: tuple[str, ...]
-    refuses: bool = False
-    unmapped: tuple[Unmapped, ...] = ()
-
-    def turn(self, results: Sequence[Result], context: Context) -> Turn:
-        """Say it."""
-        del results, context  # a plan's signature
-        return Turn(self.sentences, refused=self.refuses, unmapped=self.unmapped)
-
-
-def declined(sentences: Sequence[str], unmapped: Sequence[Unmapped] = ()) -> Say:
-    """The plan that says what cannot be done."""
-    return Say(tuple(sentences), refuses=True, unmapped=tuple(unmapped))
-
-
-class Option(Struct, frozen=True):
-    """One answer to a question. *value* is what the person would say to pick it: it also stands for the words asked about."""
-
-    label: str
-    value: str
-    effect: str = ""
-
-
-class Ask(Struct, frozen=True):
-    """A question to the person. *phrase* is what it is about, in the words of the request; the answer takes its place.
-
-    *template* makes a phrase of an answer that is only a number, an amount or a length of time: `{}` stands for it.
-    """
-
-    question: str
-    phrase: str
-    options: tuple[Option, ...] = ()
-    template: str = ""
-    before: tuple[str, ...] = ()  # what to say before it
-    around: str = ""  # the whole request with `{}` where the answer stands, when it takes the place of no words
-
-    def turn(self, results: Sequence[Result], context: Context) -> Turn:
-        """Ask by the tool, or in plain text where there is none."""
-        asked = latest(results, ASK)
-        if asked is None and context.tools_allowed and ASK in context.tools:
-            options = [msgspec.to_builtins(option) for option in self.options]
-            for option in options:
-                if not option["effect"]:
-                    del option["effect"]
-            return Turn(self.before, (Call(ASK, {"question": self.question, "options": options}),))
-        if asked is not None and not asked.failed:
-            return Turn()
-        listed = tuple(f"{number}. {option.label}" for number, option in enumerate(self.options, 1))
-        return Turn((*self.before, self.question, *listed))
-
-
-ASK = "ask_user"
-
-
-def latest(results: Sequence[Result], name: str) -> Result | None:
-    """The latest result of a tool, failed or not."""
-    return next((result for result in reversed(results) if result.name == name), None)
-
-
-def read_document(content: str) -> Mapping[str, Any]:
-    """A tool result's JSON; empty when it is not an object."""
+def _unable(result: Result) -> Turn:
+    """Say why a tool gave nothing; it is a refusal where the request was what it failed of."""
     try:
-        return msgspec.json.decode(content, type=dict[str, Any])
-    except (msgspec.DecodeError, msgspec.ValidationError):
-        return {}
+        error = msgspec.convert(result.document.get("error"), _Error)
+    except msgspec.ValidationError:
+        error = _Error()
+    details = dict.fromkeys(part for part in (error.message, *(one.detail for one in error.findings)) if part)
+    nearest = dict.fromkeys(name for one in error.findings for name in one.suggestions)
+    told = " ".join(details) + (f" Nearest: {', '.join(nearest)}." if nearest else "")
+    sentence = _COULD_NOT.get(result.name, "I could not look that up: {}").format(told)
+    if error.retry != "adjust":
+        return Turn((sentence,))
+    unmapped = [Unmapped("", one.detail, tuple(one.suggestions)) for one in error.findings if one.detail]
+    return Turn((sentence,), refused=True, unmapped=tuple(unmapped) or (Unmapped("", error.message),))

@@ -26,7 +26,8 @@ def _one(condition: Mapping[str, Any]) -> str:
         case "group":
             return f"{not_}({_joined(condition['logic'], condition['conditions'])})"
         case "event_count":
-            return f"{not_}count({_event(condition)}){_compared(condition)}{_window(condition)}"
+            counted = {"operator": "gte", "value": 1, **condition}  # what goes without saying
+            return f"{not_}count({_event(counted)}){_compared(counted)}{_window(counted)}"
         case "recency":
             days = {**condition, "value": f"{condition['window_days']}d"}
             return f"{not_}last({_event(condition)}){_compared(days)}"

@@ -23,9 +23,11 @@ from segment_copilot.copilot.models import (
     UserMessage,
 )
 from segment_copilot.copilot.models.offline import OfflineModel
-from segment_copilot.copilot.models.offline_next import OfflineNextModel
 from segment_copilot.copilot.tools import TOOLS
 from segment_copilot.copilot.tools.signature import decode_arguments
+from segment_copilot.english.answers.drafts import document_of
+from segment_copilot.english.outcomes import Asked, Drafted, Refused
+from segment_copilot.english.reading.audience import read_audience
 from segment_copilot.language import decode
 from segment_copilot.language.catalog import Catalog
 from tests.support.english.catalogs import AS_OF, DEMO
@@ -78,7 +80,7 @@ def request(
     return ModelRequest("", (*asked, *messages), tools, catalog, AS_OF, catalog.timezone, tools_allowed)
 
 
-def turn(asked: ModelRequest, *, model: OfflineModel | OfflineNextModel = _MODEL) -> list[ModelEvent]:
+def turn(asked: ModelRequest, *, model: OfflineModel = _MODEL) -> list[ModelEvent]:
     """Every event of one turn, of a model that has read much before, as a service's has, or of another *model*."""
 
     async def collect() -> list[ModelEvent]:
@@ -94,7 +96,7 @@ def play(
     failing: str = "",
     without: str = "",
     results: Mapping[str, Any] | None = None,
-    model: OfflineModel | OfflineNextModel = _MODEL,
+    model: OfflineModel = _MODEL,
 ) -> Played:
     """Ask *text* and answer each call until the model says it is done. *failing* is the tool that fails."""
     messages: tuple[Message, ...] = ()
@@ -117,6 +119,22 @@ def play(
         given += made
         messages = (*messages, ended.message, ToolResults(tuple(made)))
     raise AssertionError(f"no end after {_MOST_TURNS} turns: {[call.name for call in calls]}")
+
+
+def drafts(sentence: str, catalog: Catalog = DEMO) -> list[Drafted]:
+    """The draft of a sentence, or those of the answers to the question about it; none of a refusal."""
+    match read_audience(sentence, catalog, AS_OF, catalog.timezone):
+        case Drafted() as drafted:
+            return [drafted]
+        case Asked() as asked:
+            return [option.draft for option in asked.options]
+        case Refused():
+            return []
+
+
+def drafted_or_offered(sentence: str, catalog: Catalog = DEMO) -> list[dict[str, Any]]:
+    """The definitions of these drafts, as the tools take them."""
+    return [document_of(one.definition) for one in drafts(sentence, catalog)]
 
 
 def definition(sentence: str, catalog: Catalog = DEMO) -> dict[str, Any]:

@@ -19,11 +19,6 @@ async def open_model(settings: Settings) -> AsyncGenerator[Model]:
     """
     if settings.copilot_model == "claude" and not settings.anthropic_api_key:
         raise InvalidInput("COPILOT_MODEL is claude: set ANTHROPIC_API_KEY as well.", code="invalid_settings")
-    if settings.copilot_model == "offline-next":
-        from segment_copilot.copilot.models.offline_next import OfflineNextModel  # noqa: PLC0415  # likewise
-
-        yield OfflineNextModel()
-        return
     if settings.copilot_model == "offline" or not settings.anthropic_api_key:
         from segment_copilot.copilot.models.offline import OfflineModel  # noqa: PLC0415  # only what is used is loaded
 

@@ -1,4 +1,4 @@
-"""The offline model answers one turn from the conversation so far, by parsing instead of by a language model."""
+"""The offline model answers one turn from the conversation so far, by reading English instead of by a language model."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from segment_copilot.copilot.models import (
 from segment_copilot.copilot.stream.run_events import Suggestion, SuggestionKind, Unmapped
 from segment_copilot.english import plan
 from segment_copilot.english.plan import ASK, Result, Turn, read_document
-from segment_copilot.english.reading import Conversation, Reader
+from segment_copilot.english.talk import Conversation, Reader
 from segment_copilot.language.catalog import Catalog
 
 
 class OfflineModel:
-    """Parses English questions into tool calls; the same request always gives the same turn."""
+    """Reads English into tool calls; the same request always gives the same turn."""
 
     def __init__(self) -> None:
         self._reader = Reader()
@@ -50,34 +50,31 @@ class OfflineModel:
 
 def conversation_of(request: ModelRequest) -> Conversation:
     """Return the request as English reads it: answers to questions are what the person said too."""
-    texts: list[str] = []
+    said: list[str] = []
     results: list[Result] = []
     for message in request.messages:
         match message:
             case UserMessage():
-                texts.append(message.text)
+                said.append(message.text)
                 results = []
             case ToolResults():
-                for result in message.results:
-                    read_result = Result(
-                        result.tool_call_id, result.name, read_document(result.content), failed=result.is_error
-                    )
-                    answer = read_result.document.get("answer") if result.name == ASK else None
+                for one in message.results:
+                    document = read_document(one.content)
+                    answer = document.get("answer") if one.name == ASK else None
                     if isinstance(answer, str):
-                        texts.append(answer)
+                        said.append(answer)
                         results = []
                     else:
-                        results.append(read_result)
+                        results.append(Result(one.tool_call_id, one.name, document, failed=one.is_error))
             case _:
                 pass
-    tools = frozenset(tool.name for tool in request.tools)
     return Conversation(
-        tuple(texts),
+        tuple(said),
         tuple(results),
         request.catalog,
         request.as_of,
         request.timezone,
-        tools,
+        frozenset(tool.name for tool in request.tools),
         request.tools_allowed,
         request.view,
     )
@@ -90,11 +87,8 @@ def _events(turn: Turn, request: ModelRequest) -> list[ModelEvent]:
     calls: list[ToolCall] = []
     for at, call in enumerate(turn.calls):
         made = ToolCall(f"call_{len(request.messages)}_{at}", call.name, dict(call.arguments))
-        events += [
-            ToolCallStarted(made.id, made.name),
-            ToolArgumentsDelta(made.id, msgspec.json.encode(made.arguments).decode()),
-            made,
-        ]
+        written = msgspec.json.encode(made.arguments).decode()
+        events += [ToolCallStarted(made.id, made.name), ToolArgumentsDelta(made.id, written), made]
         calls.append(made)
     message = AssistantMessage("".join(pieces), tuple(calls))
     if turn.refused and not calls:

@@ -1,1 +1,1 @@
-"""Plans: the calls that answer, and what is said of their results. Nothing in it reads a sentence."""
+"""ANSWERS a question or request: the look-ups it needs, one after the other, and what is said of them. It calls nothing itself."""

@@ -1,258 +1,299 @@
-"""What comes on top: one more condition, another way into the audience, people who were left out."""
+"""Adds conditions, values and alternatives to a draft, or keeps only some of its people or events."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Final, cast
+from typing import Final
 
-from segment_copilot.english.edits import clauses, measures, patches
-from segment_copilot.english.edits.fragments import sort_fragment
-from segment_copilot.english.edits.listed import valued
-from segment_copilot.english.edits.logic import read_logic
-from segment_copilot.english.edits.patches import Op, Unfit
-from segment_copilot.english.edits.people import speaks_of_people, without_subject
-from segment_copilot.english.edits.setting import become, lay, more_values, one_valued
-from segment_copilot.english.edits.sheet import Sheet, each
-from segment_copilot.english.edits.spots import Json, Spot
-from segment_copilot.english.edits.steps import Step
-from segment_copilot.english.edits.targets import Target
-from segment_copilot.english.edits.which import Unsure, handle, in_words
-from segment_copilot.english.plan import Option
-from segment_copilot.english.words.lexer import Token, word, written
-from segment_copilot.english.words.lexicon import stems
+from msgspec import UNSET, structs
 
-_NEVER: Final = {"never", "not", "no", "none"}
+from segment_copilot.english.edits.aspects import (
+    events_of,
+    has_window,
+    is_number,
+    numbers_of,
+    retested,
+    tests_of,
+    with_more,
+    with_own_test,
+    with_test,
+    with_values,
+)
+from segment_copilot.english.edits.meant import (
+    LEAST,
+    Made,
+    Parts,
+    is_of,
+    leaves_said,
+    opposite_test,
+    placed,
+    readings,
+    tests_said,
+    wholes_said,
+    whose,
+)
+from segment_copilot.english.edits.said import Desk, Part
+from segment_copilot.english.edits.setting import SAME, fit_in, merge, merged, set_in, set_to
+from segment_copilot.english.edits.targets import Target, targets
+from segment_copilot.english.edits.tree import as_one, excluding, joined, put
+from segment_copilot.english.reading.spans import union
+from segment_copilot.language import (
+    Condition,
+    Definition,
+    EventCount,
+    EventProperty,
+    EventSequence,
+    Recency,
+    UserProperty,
+    meaning,
+)
 
-
-def narrow(sheet: Sheet, step: Step) -> list[Op]:
-    """Of "keep only the country condition": drop the others; else what is said narrows the audience."""
-    target, found = sheet.meant(step.words)
-    if target.condition and found and step.verb.startswith(("keep", "only keep", "only")):
-        kept = {spot.home for spot in found}
-        others = [spot.home for spot in sheet.spots if spot.whole and not spot.excluded and spot.home not in kept]
-        return sheet.gone(others)
-    if (turned := read_logic(sheet, step.words)) is not None:
-        return turned
-    named = step.verb.startswith(("keep", "only keep")) or (
-        step.verb in {"only", "just"} and _names_traits(sheet, step.words)
-    )
-    if named and (kept := _kept(sheet, step.words)):
-        return kept
-    for at, token in enumerate(step.words):
-        named, among = sheet.meant(step.words[:at])
-        if token.lower in {"to", "of", "by"} and at and among and at + 1 < len(step.words):
-            return become(sheet, step, named, among, step.words[at + 1 :], split=False)
-    return become(sheet, step, Target(), sheet.spots, _exactly(step), split=False)
-
-
-def _exactly(step: Step) -> tuple[Token, ...]:
-    """Of "only one order": exactly one."""
-    first = step.words[0] if step.words else None
-    counted = first is not None and first.kind == "number" and len(step.words) > 1 and step.words[1].stem not in _UNITS
-    return (word("exactly"), *step.words) if counted and step.verb in {"only", "just"} else step.words
-
-
-_UNITS: Final = stems("day week month quarter year hour minute")
-
-
-def _names_traits(sheet: Sheet, tokens: Sequence[Token]) -> bool:
-    """Whether the words name a trait of the draft and no value of it: "just the country"."""
-    target, found = sheet.meant(tokens)
-    return (
-        bool(target.words)
-        and all(spot.kind == "user_property" for spot in found)
-        and bool(found)
-        and not sort_fragment(tokens, sheet.today).quantities
-    )
+_PLAIN: Final = 0.9
+_YOUNGEST: Final = 14
+_OLDEST: Final = 99
+_AGED: Final = frozenset({"over", "under", "above", "below"})
+POSITIVE: Final = frozenset({"eq", "in", "contains", "contains_any"})
 
 
-def _kept(sheet: Sheet, tokens: Sequence[Token]) -> list[Op]:
-    """Of "keep just the country and the spend": all conditions but these go; nothing where a part names no condition."""
-    meant = [sheet.meant(part) for part in each(tokens)]
-    if not all(target.words and found and not valued(target.words, found, sheet.index) for target, found in meant):
-        return []
-    kept = {spot.home for _, found in meant for spot in found}
-    return sheet.gone([spot.home for spot in sheet.spots if spot.whole and not spot.excluded and spot.home not in kept])
+def set_or_add(desk: Desk, parts: Parts) -> list[Made]:
+    """Make it 5; 60 days; in Spain: a side of what the draft has; where it has nothing of it, one condition more."""
+    new, old = parts["new"], "old" in parts
+    if new.says({"also", "too", "well"}):
+        return [] if old else add(desk, parts)
+    if (made := set_to(desk, parts)) or old or (new.negated and not new.values and new.says({","})):
+        return [*made, *_of_age(desk, new, made)]
+    fitted = [(place, fit_in(desk, new, Target(place, open=True))) for place in desk.places]
+    if any(fit is not None and fit[0] == place.node for place, fit in fitted):
+        return [Made(desk.definition)]  # it says again what the draft has
+    alone = all(len(one.definition.conditions) == 1 and not one.definition.exclude for one in readings(desk, new))
+    plain = all(one.probability >= _PLAIN for one in desk.audiences(new.text)[:1])  # no verb says that it is one more
+    return [structs.replace(one, sure=one.sure and plain) for one in _once(desk, add(desk, parts))] if alone else []
 
 
-def add(sheet: Sheet, step: Step) -> list[Op]:
-    """One more condition, one more value, or "10 more days"."""
-    said = sort_fragment(step.words, sheet.today)
-    if said.bare and step.verb in {"add", "plus"} and (said.quantity is None or said.quantity.bare):
-        if said.window is not None and (said.window.lead or said.window.rolling or said.window.kind != "last"):
-            return measures.set_measures(sheet.spots, Target(), said, sheet.choose)
-        return measures.scale(sheet.spots, Target(), 1, said, sheet.choose)
-    if said.quantity is not None and step.joined:
-        return become(sheet, step, Target(), sheet.spots, step.words, split=False)
-    if said.bare:
-        return measures.set_measures(sheet.spots, Target(), said, sheet.choose)
-    if (
-        one := one_valued(
-            sheet, step.words, [spot for spot in sheet.spots if not spot.negative], "add to {}: " + said.text
+def _once(desk: Desk, made: list[Made]) -> list[Made]:
+    """Return changes that count again what the draft counts already as not sure: it may be that it is spoken of."""
+    counts = (EventCount, EventSequence, EventProperty, Recency)
+    counted = {name for place in desk.places if isinstance(place.node, counts) for name in events_of(place.node)}
+
+    def is_again(node: Condition) -> bool:
+        return (
+            isinstance(node, counts) and node not in desk.definition.conditions and bool(counted & {*events_of(node)})
         )
-    ) and not one.spot.excluded:
-        return more_values(sheet, one)
-    if step.verb in {"add", "and", "plus"} and speaks_of_people(step.words):
-        _ask_how(sheet, step)
-    return lay(sheet, without_subject(step.words), step)
+
+    return [structs.replace(one, sure=one.sure and not any(map(is_again, one.definition.conditions))) for one in made]
 
 
-def _ask_how(sheet: Sheet, step: Step) -> None:
-    """Of "add people who opened an email": they, too, or only they?"""
-    said = without_subject(step.words)
-    clause = clauses.read_clause(said, sheet.index, sheet.today)
-    words = " and ".join(in_words(condition, sheet.index) for condition in clause.conditions)
-    options = (
-        Option(
-            f"Also everybody {words}: the audience grows", f"include {written(step.words)} too", "the audience grows"
-        ),
-        Option(f"Only those of the audience {words}", f"keep only {written(step.words)}", "the audience shrinks"),
-    )
-    if step.also:
-        return
-    raise Unsure("Should the audience grow by these people, or shrink to them?", options, "{}")
-
-
-def either(sheet: Sheet, step: Step) -> list[Op]:
-    """Another value, another case of a condition, or another way into the audience."""
-    open_spots = [spot for spot in sheet.spots if not spot.excluded and not spot.negative]
-    if one := one_valued(sheet, step.words, open_spots, f"or {written(step.words)} in {{}}"):
-        return more_values(sheet, one)
-    if (turned := read_logic(sheet, (word("or"), *step.words))) is not None:
-        return turned
-    if {token.lower for token in step.words} <= _NEVER | {"at", "all", "ever"}:
-        return _or_never(sheet)
-    said = sort_fragment(step.words, sheet.today)
-    if said.bare:
-        raise Unfit("A number or time span cannot be an alternative; say what it should be instead.")
-    at, words = _alternative(sheet, step.words)
-    clause = clauses.read_clause(without_subject(words), sheet.index, sheet.today)
-    sheet.notes += clause.notes
-    return _alternatives(sheet, clause, at, words)
-
-
-def _alternative(sheet: Sheet, tokens: Sequence[Token]) -> tuple[tuple[Spot, ...], Sequence[Token]]:
-    """Of "as an alternative to condition 2: opened an email": the place, and what."""
-    lowers = [token.lower for token in tokens]
-    if lowers[:4] == ["as", "an", "alternative", "to"] and ":" in lowers:
-        cut = lowers.index(":")
-        _, found = sheet.meant(tokens[4:cut])
-        return (() if lowers[4] == "everything" else found), tokens[cut + 1 :]
-    return (), tokens
-
-
-def _alternatives(sheet: Sheet, clause: clauses.Clause, at: Sequence[Spot], words: Sequence[Token]) -> list[Op]:
-    condition = clause.one()
-    if clauses.there(condition, sheet.spots):
+def _of_age(desk: Desk, new: Part, made: list[Made]) -> list[Made]:
+    """Return what "over 18" means too where nothing says what is counted: people of that age."""
+    one = new.quantities[0] if len(new.quantities) == 1 and not new.content & ~new.quantities[0].mask else None
+    if not made or one is None or not {*one.words} & _AGED or not _YOUNGEST <= one.quantity.value <= _OLDEST:
         return []
-    same = at or _related(sheet, condition)
-    if same:
-        return patches.beside(sheet.definition, same[0], condition)
-    whole = cast("list[Any]", sheet.definition["conditions"])
-    asked = sheet.text.lower().find("alternative to everything") >= 0
-    if len(whole) == 1 or sheet.definition["logic"] == "OR" or asked:
-        return patches.joined(sheet.definition, condition, "OR")
-    last = [spot for spot in sheet.spots if spot.whole and not spot.excluded][-1]
-    text = written(words)
-    options = (
-        Option(
-            f"Everybody of the draft, and also those {in_words(condition, sheet.index)}",
-            f"or as an alternative to everything: {text}",
-        ),
-        Option(
-            f"An alternative to one condition: {sheet.told(last)}",
-            f"or as an alternative to {handle(last)}: {text}",
-        ),
-    )
-    raise Unsure("What should this be an alternative to?", options, "{}")
-
-
-def _related(sheet: Sheet, condition: Json) -> tuple[Spot, ...]:
-    """The one condition about the same event or trait, of which this is another case."""
-    about = {
-        name: condition.get(name)
-        for name in ("event_type", "property")
-        if name in condition and condition["type"] != "monetary"
-    }
-    found = [
-        spot
-        for spot in sheet.spots
-        if spot.whole
-        and not spot.excluded
-        and about
-        and all(spot.condition.get(name) == value for name, value in about.items())
-    ]
-    return tuple(found[:1]) if len(found) == 1 else ()
-
-
-def _or_never(sheet: Sheet) -> list[Op]:
-    found = [
-        spot
-        for spot in sheet.spots
-        if spot.kind in {"recency", "event_time", "event_count"}
-        and spot.whole
-        and not spot.excluded
-        and not spot.negative
-    ]
-    late = [spot for spot in found if spot.kind == "recency"] or found
-    if not late:
-        raise Unfit("No condition of the draft is about something that was done.")
-    spot = sheet.choose(late, "or never in {}")
-    fields = {name: spot.condition[name] for name in ("event_type", "where") if name in spot.condition}
-    return patches.beside(sheet.definition, spot, {"type": "event_count", **fields, "operator": "eq", "value": 0})
-
-
-def include(sheet: Sheet, step: Step) -> list[Op]:
-    """Take people back in, or take more people in."""
-    target, found = sheet.meant(step.words)
-    left_out = [spot for spot in found if spot.excluded and spot.whole]
-    if left_out and not target.open:
-        return sheet.gone([spot.home for spot in left_out])
-    if (
-        step.words
-        and not speaks_of_people(step.words)
-        and not step.also
-        and not valued(step.words, sheet.spots, sheet.index)
-    ):
-        clause = clauses.read_clause(step.words, sheet.index, sheet.today)
-        if any(one["type"] == "segment_membership" for one in clause.conditions):
-            return _either_whole(sheet, clause)
-    if one := one_valued(
-        sheet,
-        without_subject(step.words),
-        [spot for spot in sheet.spots if not spot.excluded],
-        f"include {written(step.words)} in {{}}",
-    ):
-        return patches.drop_values(one.spot, one.values) if one.spot.negative else more_values(sheet, one)
-    clause = clauses.read_clause(without_subject(step.words), sheet.index, sheet.today)
-    sheet.notes += clause.notes
-    return _either_whole(sheet, clause)
-
-
-def _either_whole(sheet: Sheet, clause: clauses.Clause) -> list[Op]:
-    """More people: another case of a condition about the same thing, else of the whole audience."""
-    condition = clause.one()
-    same = _related(sheet, condition)
-    if clauses.there(condition, sheet.spots):
+    top = max(one.rank for one in made)
+    if any(isinstance(place.node, UserProperty) and is_number(place.node) for place in desk.places):
         return []
-    if same:
-        return patches.beside(sheet.definition, same[0], condition)
-    return patches.joined(sheet.definition, condition, "OR")
+    found = [one.definition for one in desk.audiences(new.text) if len(one.definition.conditions) == 1]
+    ages = [one.conditions[0] for one in found if isinstance(one.conditions[0], UserProperty)]
+    return [Made(joined(desk.definition, [one], "AND"), top) for one in ages[:1]]
 
 
-def restore(sheet: Sheet, step: Step) -> list[Op]:
-    """Of "stop excluding staff": take the exclusion away."""
-    _, found = sheet.meant(step.words)
-    left_out = [spot.home for spot in found if spot.excluded and spot.whole]
-    if left_out:
-        return sheet.gone(left_out)
-    if step.verb == "keep":
-        return narrow(sheet, step)
-    negative = valued(step.words, [spot for spot in sheet.spots if spot.negative], sheet.index)
-    if negative:
-        one = negative[0]
-        left = [value for value in one.spot.values if value not in one.values]
-        return patches.drop_values(one.spot, one.values) if left else sheet.gone([one.spot.pointer])
-    if step.verb in {"add back", "bring back", "put back"}:
-        return include(sheet, step)
-    raise Unfit(f"The draft does not leave out {written(step.words)!r}.")
+def add(desk: Desk, parts: Parts) -> list[Made]:
+    """And opened an email; also require gold; and in the last week?"""
+    new = parts["new"]
+    if new.windows and not new.content & ~union(new.windows):
+        return [one for place in desk.places for one in set_in(desk, new, Target(place, open=True))]
+    if values := _in_lists(desk, new):
+        return values
+    if second := _second_bound(desk, new):
+        return second
+    if new.quantities and not new.windows and not new.values and (same := set_to(desk, {"new": new})):
+        return same
+    made: list[Made] = []
+    pointing = new.text.lower().startswith(("it ", "before ", "after "))
+    for one in readings(desk, new):
+        definition = one.definition
+        if _is_known(desk, definition):
+            made.append(Made(desk.definition, one.rank))
+        if _is_known(desk, definition) or any(_is_implied(desk, node) for node in definition.conditions):
+            continue
+        more = definition.conditions if definition.logic == "AND" else [as_one(definition)]
+        changed = joined(desk.definition, more, "AND")
+        made.append(
+            Made(
+                excluding(changed, definition.exclude.conditions) if definition.exclude else changed, one.rank, one.sure
+            )
+        )
+    return _once(desk, made) if pointing else made
+
+
+def _second_bound(desk: Desk, new: Part) -> list[Made]:
+    """Return the draft with another end of a number: of "more than 3", and "at most 10"."""
+    made: list[Made] = []
+    for place in desk.places if len(new.quantities) == 1 and not new.quantities[0].quantity.bare else ():
+        fitted = fit_in(desk, new, Target(place, open=True))
+        sides = [getattr(node, "operator", "")[:1] for node in (place.node, fitted[0])] if fitted else []
+        if sorted(sides) == ["g", "l"] and fitted and not place.excluded:
+            made.append(Made(joined(desk.definition, [fitted[0]], "AND"), fitted[1]))
+    return made
+
+
+def who(desk: Desk, parts: Parts) -> list[Made]:
+    """Add one condition more ("who bought shoes"), or change the one there is: those who ordered at least 10 times, who did not open it: the one there is."""
+    new = parts["new"]
+    anew = new.quantities or new.negated or new.windows
+    return (merged(desk, new) if anew else []) or _once(desk, add(desk, parts))
+
+
+def add_people(desk: Desk, parts: Parts) -> list[Made]:
+    """Add people who started a trial: these too, or only these? Both may be meant."""
+    return _in_lists(desk, parts["new"]) or [*either(desk, parts), *add(desk, parts)]
+
+
+def is_plain(node: EventCount) -> bool:
+    """Return whether a condition asks only that something was done."""
+    return (node.operator, node.value, node.where) == ("gte", 1, UNSET)
+
+
+def _is_implied(desk: Desk, node: Condition) -> bool:
+    """Return whether a condition is only that something was done that the draft counts already."""
+    return (
+        isinstance(node, EventCount)
+        and is_plain(node)
+        and not has_window(node)
+        and any(events_of(place.node) == events_of(node) and any(numbers_of(place.node)) for place in desk.places)
+    )
+
+
+def _is_known(desk: Desk, more: Definition) -> bool:
+    """Return whether the draft has all of a definition already."""
+    has = {meaning(Definition("AND", [node])) for node in desk.definition.conditions}
+    asks = {meaning(Definition("AND", [node])) for node in more.conditions}
+    return desk.definition.logic == more.logic == "AND" and asks <= has and not more.exclude
+
+
+def _in_lists(desk: Desk, new: Part) -> list[Made]:
+    """Return the draft with more values in a test that names some of the same field."""
+    if not new.values or new.windows or new.quantities or new.negated:
+        return []
+    made: list[Made] = []
+    for place in desk.places:
+        for tested in tests_of(place.node):
+            said = [value.value for anchor in new.values for value in anchor.values if is_of(tested, place, value)]
+            fits = all(any(is_of(tested, place, value) for value in anchor.values) for anchor in new.values)
+            left = new.content & ~union(new.values) & ~desk.explained(new, place)
+            if said and fits and not left and tested.test.operator in POSITIVE:
+                test = with_values(tested.test, list(dict.fromkeys((*tested.values, *said))))
+                made += placed(desk, place, retested(place.node, tested, test), 0.0)
+    return made
+
+
+def too(desk: Desk, parts: Parts) -> list[Made]:
+    """Germany too; in the US as well; not only the US but also Canada; April as well, where it is beside May."""
+    new = parts["new"]
+    if new.windows and not new.content & ~union(new.windows):
+        said = [(place, with_more(place.node, one.window)) for place in desk.places for one in new.windows[:1]]
+        return [made for place, node in said if node for made in placed(desk, place, node, 0.0)]
+    return add(desk, {"new": new})
+
+
+def either(desk: Desk, parts: Parts) -> list[Made]:
+    """Or Germany; or who opened an email."""
+    new = parts["new"]
+    if values := _in_lists(desk, new):
+        return values
+    made: list[Made] = []
+    for condition, one in wholes_said(desk, new):
+        if _is_implied(desk, condition):
+            continue
+        made.append(structs.replace(one, definition=joined(desk.definition, [condition], "OR")))
+        last = desk.places[-1] if len(desk.definition.conditions) > 1 else None
+        about = [place for place in desk.places if not place.excluded and events_of(place.node)]
+        if last is not None and desk.definition.logic == "AND" and events_of(condition) and about:
+            group = _group(about[-1].node, condition)
+            made.append(Made(put(desk.definition, about[-1].path, group), one.rank))
+    return made
+
+
+def _either_event(desk: Desk, new: Part) -> list[Made]:
+    """Return the draft that takes another event too where it takes one at all: of "clicks count as well"."""
+    places = [
+        one for one in desk.places if isinstance(one.node, EventCount) and is_plain(one.node) and not one.excluded
+    ]
+    said = [one for one in leaves_said(desk, new) if isinstance(one, EventCount) and is_plain(one)]
+    return [
+        made
+        for place in places
+        for one in said
+        if not new.has("people") and not has_window(one) and not new.says({"who", "that"})
+        for made in placed(
+            desk, place, structs.replace(place.node, event_type=[*events_of(place.node), *events_of(one)]), 0.0
+        )
+    ]
+
+
+def _group(*conditions: Condition) -> Condition:
+    return as_one(Definition("OR", list(conditions)))
+
+
+def only(desk: Desk, parts: Parts) -> list[Made]:
+    """Only in Spain; just shoes; only in the last week; keep only gold members."""
+    new = parts["new"]
+    if "old" in parts:
+        found = targets(desk, parts["old"])
+        of = frozenset(one.place.path for one in found if not one.open)
+        return only(structs.replace(desk, among=of), {"new": new}) if of else []
+    if new.values and not new.windows and not new.quantities:
+        made = [
+            one for place in desk.places if not place.excluded for one in set_in(desk, new, Target(place, open=True))
+        ]
+        if max((one.rank for one in made), default=0) >= SAME:
+            return made
+    if not new.has("people") and not new.content & ~union((*new.windows, *new.quantities)):
+        return set_to(desk, parts)
+    if new.quantities and not whose(new):
+        made = [
+            one
+            for place in desk.places
+            for one in set_in(desk, new, Target(place, open=True))
+            if isinstance(place.node, EventCount)
+        ]
+        if made:
+            return made
+    return filtered(desk, new) or _narrowed(desk, new) or _once(desk, add(desk, parts))
+
+
+def _narrowed(desk: Desk, new: Part) -> list[Made]:
+    """Return the draft with more said of what was done: "only those who opened the flash sale campaign", "only orders with a coupon"."""
+    places = [one for one in desk.places if isinstance(one.node, EventCount) and not one.excluded]
+    if new.has("people"):  # who did it once so may have done it otherwise as well
+        places = [
+            one
+            for one in places
+            if isinstance(one.node, EventCount) and (one.node.operator, one.node.value) == ("gte", 1)
+        ]
+    said = [node for node in leaves_said(desk, new, LEAST) if isinstance(node, EventCount)]
+    made = [(place, merge(place.node, node)) for node in said for place in places]
+    return [one for place, node in made if node is not None for one in placed(desk, place, node, 0.0)]
+
+
+def filtered(desk: Desk, new: Part, *, turned: bool = False) -> list[Made]:
+    """Return the draft whose events are fewer: of "only orders over $50", "ignore orders under $20", "the urgent ones"."""
+    made: list[Made] = []
+    for place in desk.places:
+        events = () if turned and getattr(place.node, "value", 1) == 0 else events_of(place.node)
+        tests = tests_said(new, events[0]) if len(events) == 1 and not place.excluded and not whose(new) else ()
+        changed: Condition | None = place.node
+        for test in tests if len(tests) == 1 or not turned else ():
+            said = opposite_test(test) if turned else test
+            if changed is not None:
+                changed = with_test(changed, said) if turned else with_own_test(changed, said)
+        if changed is not None and changed != place.node:
+            made += placed(desk, place, changed, float(len(tests)))
+    return made
+
+
+def include(desk: Desk, parts: Parts) -> list[Made]:
+    """Include staff: out of the exclusion; include Mexico: into the list; include people who never ordered: or."""
+    new = parts["new"]
+    out = [place for place in desk.places if place.excluded and not new.content & ~desk.explained(new, place)]
+    if out and new.content:
+        return [one for place in out for one in placed(desk, place, None, 0.0)]
+    return _in_lists(desk, new) or _either_event(desk, new) or either(desk, parts)

@@ -1,192 +1,181 @@
-"""What goes: conditions, values, limits and exclusions taken away, people left out."""
+"""Takes away conditions, their sides and values, and people; or turns a condition around."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Any, cast
 
-from msgspec import structs
+from msgspec import UNSET, structs
 
-from segment_copilot.english.edits import clauses, measures, patches
-from segment_copilot.english.edits.fragments import Fragment, sort_fragment
-from segment_copilot.english.edits.listed import Valued, valued
-from segment_copilot.english.edits.patches import Op, Unfit
-from segment_copilot.english.edits.people import speaks_of_people, without_subject
-from segment_copilot.english.edits.sheet import Sheet, each
-from segment_copilot.english.edits.spots import Json, Spot, event_types
-from segment_copilot.english.edits.steps import Step
-from segment_copilot.english.edits.targets import CONDITION, Target
-from segment_copilot.english.words.lexer import Token, word
-from segment_copilot.english.words.lexicon import PEOPLE
-from segment_copilot.language.operators import OPERATORS
+from segment_copilot.english.edits import ways
+from segment_copilot.english.edits.adding import POSITIVE, filtered
+from segment_copilot.english.edits.aspects import events_of, has_window, retested, tests_of, windowless, with_values
+from segment_copilot.english.edits.meant import TURNED, Made, Parts, is_of, placed, readings
+from segment_copilot.english.edits.said import Desk, Part
+from segment_copilot.english.edits.targets import Target, spoken, targets
+from segment_copilot.english.edits.tree import Unfit, as_one, excluding, put
+from segment_copilot.english.reading.meanings import opposite
+from segment_copilot.english.reading.spans import union
+from segment_copilot.language import Condition, EventCount, Group, SegmentMembership, UserProperty
 
 
-def exclude(sheet: Sheet, step: Step) -> list[Op]:
-    """Leave people out; of a value that the draft asks for, ask for the others."""
-    words = step.words
-    if step.verb == "ignore anyone" and not words:
-        raise Unfit("Say whom to leave out.")
-    positive = [spot for spot in sheet.spots if not spot.excluded and not spot.negative]
-    plain = without_subject(words)
-    for one in valued(plain, positive, sheet.index):
-        left = [value for value in one.spot.values if value not in one.values]
-        if len(left) < len(one.spot.values):
-            return patches.drop_values(one.spot, one.values) if left else patches.turned(one.spot)
-    if step.verb == "not" and (told := _not_so(sheet, words)):
-        return told
-    clause = clauses.read_exclusion(words, sheet.index, sheet.today)
-    sheet.notes += clause.notes
-    conditions = clause.conditions if clause.logic == "OR" else (clause.one(),)
-    if not speaks_of_people(words) and (filtered := _filtered_out(sheet, conditions)):
-        return filtered
-    for condition in conditions:
-        if asked := [spot for spot in positive if spot.whole and dict(spot.condition) == dict(condition)]:
-            return patches.turned(asked[0])
-    excluded = [spot for spot in sheet.spots if spot.excluded and spot.whole]
-    if step.instead and len(conditions) == 1 and len(excluded) == 1:
-        return [{"op": "replace", "path": excluded[0].home, "value": conditions[0]}]
-    fresh = [one for one in conditions if not any(dict(spot.condition) == dict(one) for spot in excluded)]
-    if not fresh:
-        raise Unfit("These people are left out already.")
-    return patches.excluded(sheet.definition, fresh)
-
-
-def _not_so(sheet: Sheet, words: Sequence[Token]) -> list[Op]:
-    """Of "not visited in 30 days" where the draft says for how long somebody did not visit; else nothing."""
-    try:
-        clause = clauses.read_clause((word("not"), *words), sheet.index, sheet.today)
-    except Unfit:
+def remove(desk: Desk, parts: Parts) -> list[Made]:
+    """Drop the country; remove the window; tier doesn't matter; no exclusions; drop Spain."""
+    part = parts["target"]
+    said = spoken(part)
+    if said.exclusion and not part.content & ~said.words:
+        if not desk.definition.exclude:
+            raise Unfit("The draft leaves nobody out.")
+        return [Made(structs.replace(desk.definition, exclude=UNSET))]
+    found = targets(desk, part)
+    if all(one.open for one in found):
         return []
-    absent = all(clauses.absent_already(one, sheet.spots) for one in clause.conditions)
-    return clauses.laid_over(sheet.definition, clause, sheet.choose) if absent and clause.conditions else []
-
-
-def _filtered_out(sheet: Sheet, conditions: Sequence[Json]) -> list[Op]:
-    """Of "ignore orders under $20": events of the draft that do not count, where nothing is said of people; else nothing."""
-    one: Json = conditions[0] if len(conditions) == 1 else {}
-    tests: list[Json] = one.get("where", [])
-    plain = (one.get("operator"), one.get("value")) == ("gte", 1) and not {"window", "window_days"} & set(one)
-    able = [
-        spot
-        for spot in sheet.spots
-        if spot.whole and not spot.excluded and not spot.negative and clauses.filterable(spot.condition)
+    if len({one.place.path for one in found}) > 1 and said.all:
+        definition = desk.definition
+        for one in reversed(found):
+            definition = put(definition, one.place.path, without(one))
+        return [Made(definition)]
+    told = part.found.tokens[: (part.span & -part.span).bit_length() - 1]
+    never = bool(told) and told[-1].lower in {"without", "no"}  # "without orders" may be who did not order
+    return [
+        made
+        for one in found
+        for made in placed(
+            desk, one.place, without(one), one.rank, sure=not (never and not one.side and events_of(one.place.node))
+        )
     ]
-    same = [spot for spot in able if spot.event_types == event_types(one)]
-    if len(tests) != 1 or not plain or not same:
+
+
+def without(target: Target) -> Condition | None:
+    """Return a condition without one of its sides; none where that was all of it."""
+    node = target.place.node
+    if target.side == "window":
+        made = windowless(node)
+        if made is None:
+            raise Unfit("That condition cannot be without its time span: say another one, or drop the condition.")
+        return made
+    if target.side in {"value", "test"} and target.tested is not None:
+        left = [one for one in target.tested.values if one not in target.values] if target.side == "value" else []
+        return retested(node, target.tested, with_values(target.tested.test, left))
+    return None
+
+
+def exclude(desk: Desk, parts: Parts) -> list[Made]:
+    """Exclude staff; not in the US; without refunds; except France; ignore orders under $20."""
+    new = parts["new"]
+    if new.text.lower().startswith(("only ", "it,", "that,", "this,")) or (new.negated and not new.has("people")):
         return []
-    turned = OPERATORS[tests[0]["operator"]].opposite
-    return clauses.filtered(sheet.choose(same, "filter {}"), [{**tests[0], "operator": turned}]) if turned else []
-
-
-def without(sheet: Sheet, step: Step) -> list[Op]:
-    """Of "without the trial part": take it away if it is there; of "without a coupon": leave these people out."""
-    target, found = sheet.meant(step.words)
-    if found and not target.open and not speaks_of_people(step.words):
-        return remove(sheet, step)
-    if target.condition or any(token.stem in CONDITION for token in step.words):
-        return remove(sheet, step)
-    try:
-        return exclude(sheet, step)
-    except Unfit:
-        return remove(sheet, step)
-
-
-def remove(sheet: Sheet, step: Step) -> list[Op]:
-    """Take conditions, values, time spans, thresholds or exclusions away."""
-    made: list[Op] = []
-    parts = each(step.words)
-    if len(parts) > 1 and not all(sheet.meant(part)[1] and not sheet.meant(part)[0].open for part in parts):
-        parts = [step.words]
-    for part in parts:
-        now, sheet.definition = sheet.definition, patches.applied(sheet.definition, made) if made else sheet.definition
-        try:
-            made += _remove_one(sheet, part)
-        finally:
-            sheet.definition = now
+    if made := _out_of_lists(desk, new):
+        return made
+    made = filtered(desk, new, turned=True)
+    if made and all(one.rank > 0 for one in made) and not _is_of_people(desk):
+        return made
+    made = [structs.replace(one, sure=False) for one in made]
+    for one in readings(desk, new):
+        definition = one.definition
+        known = next(
+            (place for place in desk.places if not place.excluded and [place.node] == definition.conditions), None
+        )
+        if known is not None and desk.definition.logic == "AND":
+            made += placed(desk, known, opposite(known.node), one.rank, sure=one.sure)
+        elif not definition.exclude:
+            each = definition.logic == "OR" or (_is_list(new) and all(map(_is_who, definition.conditions)))
+            more = definition.conditions if each else [as_one(definition)]
+            made.append(Made(excluding(desk.definition, more), one.rank, one.sure or each))
     return made
 
 
-def _remove_one(sheet: Sheet, tokens: Sequence[Token]) -> list[Op]:
-    target, found = sheet.meant(tokens)
-    wanted = valued(tokens, [spot for spot in found if spot.values] if found else sheet.spots, sheet.index)
-    if wanted and not target.condition and not target.excluded:
-        return _fewer(sheet, wanted)
-    measured = sort_fragment(tokens, sheet.today)
-    if measured.bare and not target.place:
-        return _unmeasured(sheet, measured, target)
-    if target.part == "window":
-        return measures.without_span(found, target, sheet.choose)
-    if target.excluded and not target.words and not target.place and "exclude" in sheet.definition:
-        return [{"op": "remove", "path": "/exclude"}]
-    if target.part == "number" and not target.condition and not target.place:
-        return _unbounded(sheet, found, target)
-    if not found and (left_out := _people(sheet, tokens, target)) is not None:
-        return left_out
-    if target.open or not found or (target.several and not target.words and not target.condition):
-        sheet.not_there(tokens)
-    return sheet.gone(_pointers(sheet, found, target))
+def _is_of_people(desk: Desk) -> bool:
+    """Return whether the draft only asks that something was done, so that who did it otherwise might be left out as well."""
+    counted = [place.node for place in desk.places if isinstance(place.node, EventCount)]
+    return all((one.operator, one.value) in {("gte", 1), ("eq", 0)} for one in counted)
 
 
-def _unmeasured(sheet: Sheet, said: Fragment, target: Target) -> list[Op]:
-    """Of "remove the 90 days", "drop the at least 3": the time span or threshold that says so."""
-    matched = measures.saying(sheet.spots, said)
-    if not matched:
-        sheet.not_there(said.tokens)
-    if said.windows:
-        return measures.without_span(matched, structs.replace(target, several=True), sheet.choose)
-    return _unbounded(sheet, matched, Target())
+def _is_list(new: Part) -> bool:
+    """Return whether words name one and another: of "staff and the subscribers", both are left out."""
+    return new.says({"and", ",", "&", "+", "nor"}) and not new.has("people")
 
 
-def _people(sheet: Sheet, tokens: Sequence[Token], target: Target) -> list[Op] | None:
-    """Of "remove anyone in Churn Risk", "drop staff": people, not a condition; None for anything else."""
-    if target.condition or target.part in {"window", "number"}:
-        return None
-    try:
-        read = clauses.read_exclusion(tokens, sheet.index, sheet.today)
-    except Unfit:
-        return None
-    named = any(one["type"] == "segment_membership" or one.get("where") for one in read.conditions)
-    people = speaks_of_people(tokens) or (len(tokens) > 1 and tokens[-1].stem in PEOPLE)
-    step = Step("exclude", tuple(tokens), verb="exclude", told=True)
-    return exclude(sheet, step) if named or people else None
+def _is_who(node: Condition) -> bool:
+    return isinstance(node, SegmentMembership | UserProperty)
 
 
-def _pointers(sheet: Sheet, found: Sequence[Spot], target: Target) -> list[str]:
-    """What to take away: a whole condition if its event was named, else what tests the property."""
-    tests = [spot for spot in found if not spot.whole]
-    whole = [spot for spot in found if spot.whole]
-    if target.condition and not whole:
-        whole = [spot for spot in sheet.spots if spot.whole and spot.home in {test.home for test in tests}]
-    meant = whole or tests
-    alike = len({(spot.path, spot.kind, spot.event_types) for spot in meant}) == 1
-    if len(meant) > 1 and not target.several and not (alike and meant[0].path):
-        meant = [sheet.choose(meant, "remove {}")]
-    return [spot.pointer for spot in meant]
+def _out_of_lists(desk: Desk, new: Part) -> list[Made]:
+    """Return the draft without some values of a list; where they are all of it, with everybody else."""
+    made: list[Made] = []
+    if not new.values or new.windows or new.quantities or new.segments:
+        return made
+    for place in desk.places:
+        left = new.content & ~union(new.values) & ~desk.explained(new, place)
+        for tested in tests_of(place.node):
+            gone = {value.value for anchor in new.values for value in anchor.values if is_of(tested, place, value)}
+            if (
+                place.excluded
+                or left
+                or not gone
+                or not gone <= {*tested.values}
+                or tested.test.operator not in POSITIVE
+            ):
+                continue
+            kept = [one for one in tested.values if one not in gone]
+            test = with_values(tested.test, kept) or structs.replace(
+                cast("Any", tested.test), operator=TURNED[tested.test.operator]
+            )
+            made += placed(desk, place, retested(place.node, tested, test), 0.0)
+    return made
 
 
-def _fewer(sheet: Sheet, wanted: Sequence[Valued]) -> list[Op]:
-    there = [one for one in wanted if all(value in one.spot.values for value in one.values)]
-    if not there:
-        raise Unfit(f"The draft does not test for {', '.join(map(str, wanted[0].values))}. {sheet.what_is_there()}")
-    spot = sheet.choose([one.spot for one in there], "remove {}")
-    one = next(item for item in there if item.spot.pointer == spot.pointer)
-    left = [value for value in one.spot.values if value not in one.values]
-    return patches.drop_values(one.spot, one.values) if left else sheet.gone([one.spot.pointer])
+def drop_people(desk: Desk, parts: Parts) -> list[Made]:
+    """Drop people in France; ignore orders under $20; remove the staff: verbs that take conditions away as well."""
+    new = parts["new"]
+    if (new.segments and not new.values) or new.has("people") or _is_of_people(desk):
+        return exclude(desk, parts)
+    return filtered(desk, new, turned=True)
 
 
-def _unbounded(sheet: Sheet, found: Sequence[Spot], target: Target) -> list[Op]:
-    """Of "remove the minimum": at least once is enough."""
-    counted = [spot for spot in measures.numbered(found, target, None) if spot.slot == "count" and spot.told]
-    if not counted:
-        sheet.not_there(())
-    spot = sheet.choose(counted, "remove the threshold of {}")
-    return patches.put(spot.node, spot.pointer, {"operator": "gte", "value": 1, "value2": None})
+def keep(desk: Desk, parts: Parts) -> list[Made]:
+    """Keep only the spend; only the country matters; drop everything except the first condition."""
+    kept = targets(desk, parts["target"])
+    paths = {one.place.path for one in kept}
+    if any(one.open or one.side for one in kept) or len(paths) != 1:
+        return []
+    definition = desk.definition
+    for place in reversed(desk.places):
+        if place.path not in paths and not place.excluded:
+            definition = put(definition, place.path, None)
+    return [Made(definition)] if definition != desk.definition else []
 
 
-def negate(sheet: Sheet, step: Step) -> list[Op]:
-    """Turn a condition into its opposite."""
-    target, found = sheet.meant(step.words)
-    whole = [spot for spot in found if spot.whole] or list(found)
-    if not whole:
-        sheet.not_there(step.words)
-    del target
-    return patches.turned(sheet.choose(whole, "flip {}"))
+def negate(desk: Desk, parts: Parts) -> list[Made]:
+    """Flip the second condition; the opposite."""
+    if "target" not in parts:
+        one = as_one(desk.definition)
+        node = structs.replace(one, negate=not one.negate) if isinstance(one, Group) else opposite(one)
+        return [Made(structs.replace(desk.definition, conditions=[node]))]
+    return [
+        made
+        for one in targets(desk, parts["target"])
+        if not one.open or len(desk.places) == 1
+        for made in placed(desk, one.place, opposite(one.place.node), one.rank)
+    ]
+
+
+def timeless(desk: Desk, parts: Parts) -> list[Made]:
+    """Whenever; no time limit; of all time: of the one condition that has a time span, or of one of them."""
+    del parts
+    timed = [(place, windowless(place.node)) for place in desk.places if has_window(place.node) and not place.excluded]
+    return [made for place, node in timed if node is not None for made in placed(desk, place, node, 0.0)]
+
+
+def anywhere(desk: Desk, parts: Parts) -> list[Made]:
+    """Worldwide; in any country: without what says where people live."""
+    del parts
+    named = (f"{getattr(place.node, 'property', '')}".lower() for place in desk.places)
+    found = [place for place, name in zip(desk.places, named, strict=True) if name in ways.words("where")]
+    return [made for place in found for made in placed(desk, place, None, 0.0)]
+
+
+def same(desk: Desk, parts: Parts) -> list[Made]:
+    """The window stays; keep the country; with the same 30 days: what the draft has, which changes nothing."""
+    part = parts["target"]
+    found = [one for one in targets(desk, part) if not one.open and not one.place.excluded]
+    return [Made(desk.definition)] if found and part.content else []

@@ -1,408 +1,338 @@
-"""What a condition says becomes something else: its number, its time span, its values, its event."""
+"""Sets a side of a condition that a draft has: its number, its time span, its values, an end of its range."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final, cast
 
-from segment_copilot.english.edits import clauses, events, measures, patches
-from segment_copilot.english.edits.fragments import Fragment, sort_fragment
-from segment_copilot.english.edits.grammar import divided, names_of
-from segment_copilot.english.edits.listed import Valued, spelled, told_field, valued
-from segment_copilot.english.edits.logic import read_logic
-from segment_copilot.english.edits.patches import Op, Unfit
-from segment_copilot.english.edits.people import speaks_of_people
-from segment_copilot.english.edits.sheet import Sheet
-from segment_copilot.english.edits.spots import Json, Spot, event_types, spots
-from segment_copilot.english.edits.steps import Step
-from segment_copilot.english.edits.targets import Target
-from segment_copilot.english.edits.which import Unsure, handle, in_words
-from segment_copilot.english.plan import Option
-from segment_copilot.english.words.lexer import Token, written
-from segment_copilot.english.words.lexicon import NOISE
+from msgspec import UNSET, structs
 
+from segment_copilot.english.edits import ways
+from segment_copilot.english.edits.aspects import (
+    WINDOWED,
+    events_of,
+    has_window,
+    is_number,
+    length_of,
+    numbers_of,
+    retested,
+    tests_field,
+    tests_of,
+    whole,
+    with_number,
+    with_own_test,
+    with_test,
+    with_values,
+    with_window,
+)
+from segment_copilot.english.edits.meant import LEAST, Change, Made, Parts, any_of, leaves_said, own_value, placed
+from segment_copilot.english.edits.said import Desk, Part
+from segment_copilot.english.edits.targets import Target, spoken, targets
+from segment_copilot.english.edits.tree import Place, Unfit, put
+from segment_copilot.english.linking.names import Value
+from segment_copilot.english.reading.amounts import may_count
+from segment_copilot.english.reading.anchors import QuantityAnchor
+from segment_copilot.english.reading.spans import union
+from segment_copilot.english.times.phrases import Length
+from segment_copilot.english.times.windows import Window as When
+from segment_copilot.language import Condition, EventCount, Monetary, PropertyTest, Recency, UserProperty
+from segment_copilot.language.operators import NumberOperator
 
-def set_to(sheet: Sheet, step: Step) -> list[Op]:
-    """Of "the order threshold to 5", "5 orders", "France": what is named becomes what is new."""
-    if (turned := read_logic(sheet, step.words)) is not None:
-        return turned
-    reasons: list[Unfit] = []
-    for left, right in divided(step.words, changing=step.verb in _CHANGING):
-        target, found = sheet.meant(left)
-        if left and target.part == "name" and not target.words:
-            return rename(sheet, step)
-        if left and (replaced := _from(sheet, left, right)) is not None:
-            return replaced
-        if left and not found:
-            if sort_fragment(right, sheet.today).bare:
-                reasons.insert(0, sheet.missing(left))
-            continue
-        if target.part == "logic" and (turned := read_logic(sheet, right)) is not None:
-            return turned
-        try:
-            return become(sheet, step, target if left else Target(), found, right, split=bool(left))
-        except Unfit as error:
-            reasons.append(error)
-    raise reasons[0]
+SAME: Final = 6
+"""The rank of values that a draft tests already."""
 
 
-def become(
-    sheet: Sheet, step: Step, target: Target, found: Sequence[Spot], new: Sequence[Token], *, split: bool
-) -> list[Op]:
-    """What *target* means becomes what *new* says."""
-    said = sort_fragment(new, sheet.today)
-    if said.rated:
-        raise Unfit(
-            "A rate cannot be put into a condition of the draft; say for example 'at least 8 times in the last 30 days'."
-        )
-    if step.joined and (bound := _other_bound(sheet, said)) is not None:
-        return bound
-    if said.bare and target.open and not split:
-        _ask_of_age(sheet, said)
-    if said.bare and not (said.quantity and (speaks_of_people(new) or _of_age(new))):
-        return measures.set_measures(found, target, said, sheet.choose)
-    if (opened := _any_value(sheet, new)) is not None:
-        return opened
-    if one := one_valued(sheet, new, found, "change {} to " + said.text):
-        return other_values(sheet, one, step)
-    if (narrowed := _narrowed(sheet, said, found)) is not None:
-        return narrowed
-    if (event := events.event_named(said, sheet.index)) and (split or step.instead or step.verb in _COUNTING):
-        return other_event(sheet, target, found, said, event)
-    if (made := _filter(sheet, step, new, found, named=bool(target.words))) is not None:
-        return made
-    if split and not target.open:
-        told_field(new, found, sheet.index)
-        return replace_whole(sheet, found, new)
-    return lay(sheet, new, step)
+_APART: Final = {"with", "for", "to", "by", "from", "instead", "not", "than", "but"}
+"""Words between two values that do not make a list of them: "guest with member"."""
 
 
-def one_valued(sheet: Sheet, tokens: Sequence[Token], found: Sequence[Spot], around: str) -> Valued | None:
-    """The one spot of which the phrase spells values."""
-    read = valued(tokens, found, sheet.index)
-    included = [one for one in read if not one.spot.excluded] or list(read)
-    whole = [one for one in included if one.spot.whole] or included
-    if not whole:
-        return None
-    spot = sheet.choose([one.spot for one in whole], around)
-    return next(one for one in whole if one.spot.pointer == spot.pointer)
+_METRIC: Final = {"distinct": "count_distinct"}
 
 
-def other_values(sheet: Sheet, one: Valued, step: Step) -> list[Op]:
-    """Values in the place of those tested for, or on top of them."""
-    if step.also and step.mode != "only":
-        return more_values(sheet, one)
-    if one.spot.negative and step.mode == "only":
-        return patches.joined(sheet.definition, _test(one), "AND")
-    return patches.set_values(one.spot, one.values)
-
-
-def _test(one: Valued) -> Json:
-    plain = {"user_property": {"type": "user_property"}}.get(one.spot.kind, {})
-    many = len(one.values) > 1
-    test = {"property": one.spot.path, "operator": "in" if many else "eq"}
-    return {**plain, **test, "value": list(one.values) if many else one.values[0]}
-
-
-def more_values(sheet: Sheet, one: Valued) -> list[Op]:
-    """Values on top of those tested for."""
-    if not one.spot.whole:
-        sheet.notes.append(f"either value of `{one.spot.path}` is enough")
-    return patches.add_values(one.spot, one.values)
-
-
-def _narrowed(sheet: Sheet, said: Fragment, among: Sequence[Spot]) -> list[Op] | None:
-    """Of "5 orders in 30 days", "the window 60 days": measures for what the other words name."""
-    if not (said.quantities or said.windows or said.operator) or (said.quantity and said.quantity.none):
-        return None
-    target, found = sheet.meant(said.words)
-    inside = {spot.pointer for spot in among}
-    fits = [spot for spot in found if spot.pointer in inside and (spot.slot or spot.span or spot.may_span)]
-    if target.open or not fits or _other_metric(said, fits) or _another(sheet, said, fits):
-        return None
-    return measures.set_measures(fits, target, said, sheet.choose)
-
-
-def _other_bound(sheet: Sheet, said: Fragment) -> list[Op] | None:
-    """Of "but no more than 10": the other end of a number that has one; None for anything else."""
-    number = said.quantity
-    if number is None or number.bare or said.windows:
-        return None
-    target, found = sheet.meant(said.content)
-    numbers = measures.numbered(found, target, number)
+def set_to(desk: Desk, parts: Parts) -> list[Made]:
+    """Make it 5; change the window to 60 days; the country should be Spain; Germany instead."""
+    new = parts["new"]
     if (
-        len(numbers) != 1
-        or not numbers[0].whole
-        or {str(numbers[0].node.get("operator", "gte"))[:2], number.operator[:2]} != {"gt", "lt"}
+        (new.negated and new.says({"only", "just"}))
+        or (new.negated and not new.values and new.says({","}))
+        or (spoken(new).condition and spoken(new).place)
     ):
-        return None
-    bounded = {**numbers[0].condition, "operator": number.operator, "value": number.value}
-    return patches.joined(sheet.definition, bounded, "AND")
-
-
-def _ask_of_age(sheet: Sheet, said: Fragment) -> None:
-    """Of "over 18" where the draft has a number: that, or the age? Raises Unsure."""
-    number = said.quantity
-    if (
-        number is None
-        or number.bare
-        or number.currency
-        or number.times
-        or not said.tokens
-        or said.tokens[0].lower not in {"over", "under", "above", "below"}
-    ):
-        return
-    counted = measures.numbered(sheet.spots, Target(), number)
-    try:
-        read = clauses.read_clause(said.tokens, sheet.index, sheet.today)
-    except Unfit:
-        return
-    aged = [one for one in read.conditions if one["type"] == "user_property"]
-    if not counted or not counted[0].told or len(aged) != 1 or len(read.conditions) != 1:
-        return
-    if any(spot.path == aged[0]["property"] for spot in counted):
-        return
-    options = (
-        Option(f"{said.text}: {sheet.told(counted[0])}", f"set the number of {handle(counted[0])} to {said.text}"),
-        Option(f"Only people {in_words(aged[0], sheet.index)}", f"keep only people {said.text} years old"),
-    )
-    raise Unsure(f"What should be {said.text}?", options, "{}")
-
-
-def _of_age(tokens: Sequence[Token]) -> bool:
-    return any(token.lower in {"older", "younger", "old", "aged", "age"} for token in tokens)
-
-
-def _any_value(sheet: Sheet, new: Sequence[Token]) -> list[Op] | None:
-    """Of "any country", "all categories": the property is not tested any more."""
-    if not new or new[0].lower not in {"any", "all", "every", "each"}:
-        return None
-    target, found = sheet.meant(new[1:])
-    tested = [spot for spot in found if spot.values]
-    if not target.words or not tested or any(one.values for one in valued(new[1:], tested, sheet.index)):
-        return None
-    return sheet.gone([spot.pointer for spot in tested if spot.path == tested[0].path])
-
-
-_METRICS: Final = {
-    "average": "avg",
-    "avg": "avg",
-    "mean": "avg",
-    "median": "median",
-    "highest": "max",
-    "lowest": "min",
-    "biggest": "max",
-}
-
-
-def _other_metric(said: Fragment, fits: Sequence[Spot]) -> bool:
-    """Whether the words name another aggregate than the draft's: "average payment over 40" for a sum."""
-    named = {_METRICS[word.lower] for word in said.words if word.lower in _METRICS}
-    return bool(named) and not any(spot.node.get("metric") in named for spot in fits)
-
-
-def _another(sheet: Sheet, said: Fragment, fits: Sequence[Spot]) -> bool:
-    """Whether the words say more than a measure: a filter ("orders over $50"), or another sum ("average order value over 80")."""
-    if said.quantity is None:
-        return False
-    try:
-        read = clauses.read_clause(said.tokens, sheet.index, sheet.today)
-    except Unfit:
-        return False
-    tests = [test for one in read.conditions for test in one.get("where", [])]
-    if any(test.get("value") == said.quantity.value for test in tests):
-        return True
-    summed = [one for one in read.conditions if one["type"] == "monetary"]
-    return bool(summed) and not any(clauses.same_subject(one, fits) for one in summed)
-
-
-def other_event(sheet: Sheet, target: Target, found: Sequence[Spot], said: Fragment, event: events.Named) -> list[Op]:
-    """Another event in a condition; its number and time span stay."""
-    able = [spot for spot in found if spot.whole and spot.event_types and event.name not in spot.event_types]
-    if not able:
-        raise Unfit("That is how the draft is already." if found else "No condition of the draft looks at an event.")
-    shown = [spot for spot in able if not spot.negative and not spot.excluded] or able
-    spot = sheet.choose(shown if target.open else able, f"change {{}} to {said.text}")
-    made, note = events.other_event(spot, event)
-    sheet.notes += [note] if note else []
-    rest = measures.set_measures([spot], Target(), said, sheet.choose) if said.quantities or said.windows else []
-    return [*made, *rest]
-
-
-def replace_whole(sheet: Sheet, found: Sequence[Spot], new: Sequence[Token]) -> list[Op]:
-    """Another condition in the place of one."""
-    clause = clauses.read_clause(new, sheet.index, sheet.today)
-    sheet.notes += clause.notes
-    spot = sheet.choose([spot for spot in found if spot.whole] or found, f"change {{}} to {written(new)}")
-    condition = clause.one() if clause.conditions else None
-    if condition is None:
-        raise Unfit(f"I cannot put {written(new)!r} in the place of a condition.")
-    if spot.kind == condition["type"] == "segment_membership":
-        return patches.put(spot.condition, spot.home, {"segment_id": condition["segment_id"]})
-    return [] if dict(spot.condition) == dict(condition) else [{"op": "replace", "path": spot.home, "value": condition}]
-
-
-def lay(sheet: Sheet, tokens: Sequence[Token], step: Step) -> list[Op]:
-    """A clause laid over the draft, or put beside what it says."""
-    clause = clauses.read_clause(tokens, sheet.index, sheet.today)
-    sheet.notes += [note for note in clause.notes if not note.endswith("times") and " is read as at least " not in note]
-    fresh = [one for one in clause.conditions if not clauses.there(one, sheet.spots)]
-    if not fresh and not clause.excluded:
         return []
-    if step.instead and (other := _in_place(sheet, clause)) is not None:
-        return other
-    if step.also or (step.mode == "add" and step.verb != "with"):
-        return put_beside(sheet, clause)
-    return clauses.laid_over(sheet.definition, clause, sheet.choose)
+    if "gone" in parts and all(one.open for one in targets(desk, parts["gone"])):
+        return []
+    among = targets(desk, parts["old"]) if "old" in parts else tuple(Target(place, open=True) for place in desk.places)
+    if "old" in parts and any(one.open for one in among):
+        return []
+    made = [one for target in among for one in set_in(desk, new, target)]
+    if "old" in parts and spoken(parts["old"]).all and len({target.place.path for target in among}) > 1:
+        return _everywhere(desk, new, among)
+    if not made and "old" in parts and spoken(parts["old"]).place and spoken(parts["old"]).condition:
+        raise Unfit(f"“{new.text}” does not fit there: {desk.words(among[0].place)}.", final=True)
+    if made or (among and not among[0].open):
+        return made
+    return merged(desk, new)
 
 
-def _in_place(sheet: Sheet, clause: clauses.Clause) -> list[Op] | None:
-    """Of "spent over 300 instead": in the place of the condition about the same event, or of the only one."""
-    if len(clause.conditions) != 1 or clauses.same_subject(clause.conditions[0], sheet.spots):
+def _everywhere(desk: Desk, new: Part, among: Sequence[Target]) -> list[Made]:
+    definition = desk.definition
+    timed = [target for target in among if has_window(target.place.node)] if new.windows else among
+    for target in timed or among:
+        fitted = fit_in(desk, new, target)
+        definition = put(definition, target.place.path, fitted[0]) if fitted else definition
+    return [Made(definition)]
+
+
+def set_in(desk: Desk, new: Part, target: Target) -> list[Made]:
+    """Return the draft in which all that words say is set in one condition."""
+    fitted = fit_in(desk, new, target)
+    return placed(desk, target.place, fitted[0], fitted[1] + target.rank) if fitted else []
+
+
+def fit_in(desk: Desk, new: Part, target: Target) -> tuple[Condition, float] | None:
+    """Return the condition with all that the words say set in it, and how well that fits; None where some does not."""
+    place = target.place
+    node, used, rank = place.node, 0, 0.0
+    several = new.quantities and new.says({"either", "both"})  # "either of the two" is no number
+    if several or len(new.windows) > 1 or len(new.quantities) > 1 or len(new.metrics) > 1:
         return None
-    condition = clause.conditions[0]
-    whole = [spot for spot in sheet.spots if spot.whole and not spot.excluded]
-    kind = [spot for spot in whole if spot.kind == condition["type"]]
-    about = [spot for spot in whole if spot.event_types and spot.event_types == event_types(condition)]
-    spot = sheet.choose(about or kind or whole, f"change {{}} to {clause.fragment.text}")
-    return [{"op": "replace", "path": spot.home, "value": condition}]
-
-
-def put_beside(sheet: Sheet, clause: clauses.Clause) -> list[Op]:
-    """Each condition of a clause beside those that are there."""
-    made: list[Op] = []
-    parts = [clause.one()] if clause.logic == "OR" else clause.conditions
-    now = sheet.definition
-    for condition in parts:
-        if not clauses.there(condition, spots(now)):
-            denied = clauses.Clause((condition,), "AND", (), (), clause.fragment)
-            more = clauses.widened(now, condition)
-            if not more and clauses.denies(now, condition):
-                more = clauses.laid_over(now, denied, sheet.choose)
-            more = more or patches.joined(now, condition, "AND")
-            made += more
-            now = patches.applied(now, more)
-    return [*made, *patches.excluded(now, clause.excluded)] if clause.excluded else made
-
-
-def rename(sheet: Sheet, step: Step) -> list[Op]:
-    """Another name; the definition stays."""
-    sheet.name = names_of(sheet.text, step.words)[:80].strip()
-    if not sheet.name:
-        raise Unfit("Say the new name, for example: rename it to Big spenders.")
-    return []
-
-
-def move(sheet: Sheet, step: Step) -> list[Op]:
-    """Raise or lower: "to 5", "by 2", "by 20 %"."""
-    down = step.mode == "down"
-    for left, right in divided(step.words):
-        target, found = sheet.meant(left)
-        if left and found and right:
-            said = sort_fragment(right, sheet.today)
-            if said.bare:
-                return measures.set_measures(found, target, said, sheet.choose)
-    cut = next((at for at, token in enumerate(step.words) if token.lower == "by"), None)
-    if cut is None and all(token.lower in _A_BIT or token.stem in NOISE for token in step.words):
-        raise Unfit(
-            "Say what should change and to what, for example: at least 5 orders, in the last 30 days, only in Spain."
+    for one in new.metrics if isinstance(node, Monetary) else ():
+        node, used = structs.replace(node, metric=cast("Any", _METRIC.get(one.kind, one.kind))), used | one.mask
+    for one in new.windows:
+        short = one.window.length is not None and one.window.length.unit in {"m", "h"}
+        lasts = short and isinstance(node, Monetary)  # "four minutes" of a time that is measured is no window
+        made = (
+            with_window(node, one.window) if not lasts and (target.side in {"", "window"} or not target.open) else None
         )
-    if cut is None:
-        return set_to(sheet, step)
-    target, found = sheet.meant(step.words[:cut])
-    factor, said = _share(step.words[cut + 1 :], down=down)
-    more = sort_fragment(said, sheet.today) if said else None
-    if more is not None and not more.bare:
-        raise Unfit("Say by how much, for example: by 2, by 10 days, by 20 %.")
-    return measures.scale(found, target, factor, more, sheet.choose)
-
-
-def multiply(sheet: Sheet, step: Step) -> list[Op]:
-    """Of "double it"."""
-    target, found = sheet.meant(step.words)
-    return measures.scale(found, target, step.factor, None, sheet.choose)
-
-
-def _share(tokens: Sequence[Token], *, down: bool) -> tuple[float, Sequence[Token]]:
-    """The factor of "20 %" and "half"; a negative one (of 1) subtracts what the other tokens say."""
-    lowers = [token.lower for token in tokens]
-    percent = any(word in {"%", "percent", "per cent"} for word in lowers)
-    if percent and tokens[0].kind in {"number", "percent"}:
-        share = tokens[0].value / 100
-        return (1 - share if down else 1 + share), ()
-    if lowers[:1] == ["half"]:
-        return (0.5 if down else 1.5), ()
-    return (-1 if down else 1), tokens
-
-
-_CHANGING: Final = {"change", "switch", "turn", "adjust", "update", "modify", "move", "correct", "fix", "edit"}
-_A_BIT: Final = {
-    "bit",
-    "little",
-    "lot",
-    "more",
-    "less",
-    "much",
-    "slightly",
-    "somewhat",
-    "further",
-    "audience",
-    "segment",
-    "draft",
-}
-_COUNTING: Final = {
-    "use",
-    "count",
-    "look at",
-    "consider",
-    "go with",
-    "instead use",
-    "base it on",
-    "switch",
-    "try",
-    "take",
-}
-
-
-def _from(sheet: Sheet, left: Sequence[Token], right: Sequence[Token]) -> list[Op] | None:
-    """Of "change 60 days to 90 days", "the window from 30 to 60 days": the old measure says which one is meant."""
-    cut = next((at for at, token in enumerate(left) if token.lower == "from"), None)
-    old = sort_fragment(left[cut + 1 :] if cut is not None else left, sheet.today)
-    new = sort_fragment(right, sheet.today)
-    if not old.bare or not new.bare or (old.operator and not new.operator):
+        if made is None:
+            return None
+        rank += 4 if has_window(place.node) else 0
+        node, used = made, used | one.mask
+    for one in new.quantities:
+        if one.quantity.value2 is None and (target.side == "window" or (spoken(new).window and not new.windows)):
+            length = length_of(node) if not new.windows else None
+            long = When("last", length=Length(int(one.quantity.value), length.unit)) if length else None
+            made = with_window(node, long) if long else None
+        else:
+            counts = may_count(one) and not new.has("subject") and not _is_amount(new, one)
+            counts = (counts or isinstance(node, UserProperty | Monetary)) and not _is_nothing(new, node, one)
+            made = with_number(node, one.quantity) if counts else None
+        if made is None:
+            return None
+        rank += _likely_number(place.node, one.quantity.currency)
+        node, used = made, used | one.mask
+    valued = _valued(new, target, node)
+    if valued is None:
         return None
-    target, found = sheet.meant(left[:cut]) if cut else (Target(), sheet.spots)
-    old = measures.in_unit_of(old, new)
-    matched = measures.saying(found, old)
-    if not matched and old.quantity and new.quantity and (spans := measures.with_count(found, old.quantity.value)):
-        return measures.set_measures(spans, Target(part="window", several=True), new, sheet.choose)
-    if not matched and old.quantity and new.quantity and cut is None:
-        return None  # it may be a range: "change it to 2 to 5"
-    if not matched:
-        raise Unfit(f"Nothing in the draft says {old.text!r}. {sheet.what_is_there()}")
-    part = "window" if old.windows else target.part
-    return measures.set_measures(matched, Target(part=part, several=bool(old.windows)), new, sheet.choose)
+    node, told, more = valued
+    words = spoken(new)
+    ends = sum(1 << at for at, token in enumerate(new.found.tokens) if ways.is_part(token.stem, "end"))
+    used |= told | desk.explained(new, place) | words.words & ~ends
+    behind = new.values and new.negated and new.negated > new.values[0].mask
+    if (
+        (words.condition and target.open)
+        or words.exclusion
+        or behind
+        or new.content & ~used
+        or (new.negated and not new.values)
+    ):
+        return None
+    return node, rank + more + (desk.explained(new, place) & new.content & ~told).bit_count() - 3 * place.excluded
 
 
-def _filter(sheet: Sheet, step: Step, new: Sequence[Token], found: Sequence[Spot], *, named: bool) -> list[Op] | None:
-    """Of "only shoes", "make it mobile": a value that only an event of the draft can have, as a filter of it."""
-    if step.mode not in {"set", "only", "bare"} or (new and new[0].lower in {"in", "from", "who", "living", "aged"}):
+def _is_nothing(new: Part, node: Condition, one: QuantityAnchor) -> bool:
+    """Return whether a "no" is no number here: "no age" compares none, and "no, this month" counts nothing."""
+    alone = bool(new.windows) and not new.content & ~union((*new.windows, one))
+    return one.quantity.none and (isinstance(node, UserProperty | Monetary) or alone)
+
+
+def _is_amount(new: Part, one: QuantityAnchor) -> bool:
+    """Return whether a number is of what happened, and counts nothing: "refunds of 50", "the amount 24.00", "the 500s", "error 500"."""
+    before, found = one.start - 1, new.found
+    typed = found.sentence.text[slice(found.sentence.spans[one.start][0], found.sentence.spans[one.end - 1][1])]
+    named = before >= 0 and found.tokens[before].lower == "of" and bool(found.evidence[before - 1])
+    named = named or new.says({"amount", "amounts", "price", "prices"})
+    return named or "." in typed.strip(".") or (typed[-2:-1].isdigit() and typed.endswith("s"))
+
+
+def _likely_number(node: Condition, currency: str) -> float:
+    if isinstance(node, Recency):
+        return 0
+    if isinstance(node, Monetary):
+        return 4 if currency else 3
+    return 3 if any(numbers_of(node)) and isinstance(node, EventCount) else 2
+
+
+def _valued(new: Part, target: Target, node: Condition) -> tuple[Condition, int, float] | None:
+    """Return the condition with the values that the words name; None where it has no place for one of them."""
+    groups: dict[str, list[Value]] = {}
+    used, rank = 0, 0.0
+    for anchor in new.values:
+        if anchor.mask & union((*new.windows, *new.quantities)):
+            continue
+        value = own_value(anchor.values, node)
+        if value is None:
+            return None
+        groups.setdefault(value.place.path, []).append(value)
+        used |= anchor.mask
+    if used and max(map(len, groups.values())) > 1 and new.says(_APART):
         return None
-    traits = [field for field in sheet.index.traits if not field.listed and spelled(new, (field,))[0]]
-    able: list[tuple[Spot, Json]] = []
-    for spot in found:
-        known = [one for one in sheet.index.events if one.name in spot.event_types] if spot.whole else []
-        for field in (field for one in known for field in one.fields):
-            values, _ = spelled(new, (field,))
-            if values and clauses.filterable(spot.condition):
-                one = (
-                    {"operator": "eq", "value": values[0]}
-                    if len(values) == 1
-                    else {"operator": "in", "value": list(values)}
-                )
-                able.append((spot, {"property": field.path, **one}))
-    shown = [pair for pair in able if not pair[0].negative and not pair[0].excluded] or able
-    if (traits and not named) or not shown:
+    for values in groups.values():
+        tested = tests_field(node, values[0].place)
+        said = list(dict.fromkeys(one.value for one in values))
+        if tested is not None:
+            if tested.test.operator in {"neq", "not_in"} and not new.negated and {*said} <= {*tested.values}:
+                return None  # "Spain should be in" of all but Spain: not Spain alone
+            if not new.negated and target.values and len(tested.values) > len(target.values):
+                said = [
+                    one
+                    for old in tested.values
+                    for one in (said if old == target.values[0] else [] if old in target.values else [old])
+                ]
+            test = with_values(tested.test, list(dict.fromkeys(said)), "neq" if new.negated else "")
+            made = retested(node, tested, test)
+            rank += SAME
+        else:
+            made = with_test(node, any_of(values, negated=bool(new.negated)))
+            rank += 1
+        if made is None:
+            return None
+        node = made
+    return node, used | (new.negated if groups else 0), rank
+
+
+def merged(desk: Desk, new: Part) -> list[Made]:
+    """Return the draft with one condition said anew: "at least 5 orders in 60 days" of one that counts orders."""
+    made: list[Made] = []
+    for node in leaves_said(desk, new, LEAST) if new.again is None else ():
+        for place in desk.places:
+            number = any(one.quantity.value == getattr(node, "value", None) for one in new.quantities)
+            merged = merge(place.node, node, said_number=number)
+            if merged is not None and not place.excluded:
+                made += placed(desk, place, merged, 0.0)
+    return made
+
+
+def merge(old: Condition, new: Condition, *, said_number: bool = False) -> Condition | None:
+    """Return *old* with all that *new* says; None where they are not about the same."""
+    if type(old) is not type(new) or events_of(old) != events_of(new):
         return None
-    spot = sheet.choose([pair[0] for pair in shown], f"make {{}} {written(new)}")
-    return clauses.filtered(spot, [test for one, test in shown if one.pointer == spot.pointer][:1])
+    if any(
+        getattr(old, name, None) != getattr(new, name, None) for name in ("property", "metric", "period", "occurrence")
+    ):
+        return None
+    if isinstance(new, UserProperty) or not isinstance(new, (*WINDOWED, Recency)):
+        return new
+    fields = {name: getattr(new, name) for name in ("operator", "value", "value2", "negate") if hasattr(new, name)}
+    if isinstance(new, EventCount) and (new.operator, new.value) == ("gte", 1):
+        if not said_number and not _says_less(new):
+            return None
+        fields = fields if said_number else {}
+    if has_window(new):
+        fields |= {name: getattr(new, name, UNSET) for name in ("window", "window_days") if hasattr(new, name)}
+    made: Condition = structs.replace(cast("Any", old), **fields)
+    for tested in tests_of(new):
+        if isinstance(tested.test, PropertyTest) and tested.at is not None:
+            changed = with_own_test(made, tested.test)
+            if changed is None:
+                return None
+            made = changed
+    return made
+
+
+def _says_less(new: EventCount) -> bool:
+    return new.where is not UNSET or has_window(new)
+
+
+def at(operator: NumberOperator) -> Change:
+    """Return the change to a number at which it is enough, or at which it ends: "2 orders are enough", "cap it at 10"."""
+
+    def change(desk: Desk, parts: Parts) -> list[Made]:
+        new, made = parts["new"], list[Made]()
+        for place in desk.places if new.quantities else ():
+            fitted = fit_in(desk, new, Target(place, open=True))
+            if fitted is not None and hasattr(fitted[0], "operator") and is_number(fitted[0]):
+                how = {"operator": operator} if new.quantities[0].quantity.bare else {}
+                made += placed(desk, place, structs.replace(cast("Any", fitted[0]), **how), fitted[1])
+        return made if new.quantities else set_to(desk, parts)
+
+    return change
+
+
+def bound(*, upper: bool) -> Change:
+    """Return the change to the one end of a number, whatever the other: "upper bound 8", "at most 12 of them"."""
+
+    def change(desk: Desk, parts: Parts) -> list[Made]:
+        new, made = parts.get("new"), list[Made]()
+        for place in desk.places:
+            recent = isinstance(place.node, Recency)
+            said = [float(one.quantity.value) for one in new.quantities] if new else []
+            if new and recent and not said:
+                said = [float(one.window.length.count) for one in new.windows if one.window.length]
+            unfit = new and (len(said) != 1 or (new.windows and not recent) or _left(desk, new, place))
+            changed = (
+                None if unfit or place.excluded else _ended(place.node, whole(said[0]) if said else None, upper=upper)
+            )
+            made += placed(desk, place, changed, 0.0) if changed is not None else []
+        return made
+
+    return change
+
+
+def _left(desk: Desk, new: Part, place: Place) -> int:
+    """Return the words that say neither a number nor a time, nor anything of a condition."""
+    return new.content & ~union((*new.quantities, *new.windows)) & ~desk.explained(new, place)
+
+
+def _ended(node: Any, value: Any, *, upper: bool) -> Condition | None:
+    """Return a condition on a number with another end; without one where there is no *value*."""
+    name = "window_days" if isinstance(node, Recency) else "value"
+    low: Any = getattr(node, name, UNSET)
+    high: Any = getattr(node, "value2", UNSET)
+    if isinstance(low, list):
+        if node.operator != "between":
+            return None
+        low, high = cast("list[Any]", low)
+    if not (isinstance(node, Recency) or is_number(node)) or low is UNSET:
+        return None
+    if node.operator == "between":
+        ends: list[Any] = [low, value] if upper else [value, high]
+        if value is None:
+            return structs.replace(
+                node, **{"operator": "gte" if upper else "lte", name: low if upper else high, "value2": UNSET}
+            )
+        return structs.replace(node, **{name: ends[0], "value2": ends[1]}) if ends[0] <= ends[1] else None
+    if value is None or isinstance(node, Recency):
+        return None
+    if (node.operator in {"lt", "lte"}) == upper or node.operator in {"eq", "neq"}:
+        return structs.replace(node, value=value)
+    if node.operator in {"gte", "lte"} and (low <= value if upper else value <= low):
+        return structs.replace(node, operator="between", value=low if upper else value, value2=value if upper else low)
+    return None
+
+
+def moved(by: Callable[[float, float], float]) -> Change:
+    """Return the change that moves a number or a window *by* some rule from what it is."""
+
+    def change(desk: Desk, parts: Parts) -> list[Made]:
+        everywhere = (Target(one, open=True) for one in desk.places)
+        found = targets(desk, parts["target"]) if "target" in parts else everywhere
+        return [made for one in found if not one.place.excluded for made in _moved(desk, one, parts.get("new"), by)]
+
+    return change
+
+
+def _moved(desk: Desk, target: Target, new: Part | None, by: Callable[[float, float], float]) -> list[Made]:
+    node: Any = target.place.node
+    length, made = length_of(node), None
+    said = new.windows[0].window.length if new is not None and new.windows else None
+    step = new.quantities[0].quantity.value if new is not None and new.quantities else None
+    if new is not None and _left(desk, new, target.place):
+        return []
+    if said is not None or target.side == "window":
+        count = int(by(length.count, said.count if said else step or 0)) if length else 0
+        if length is not None and count > 0 and (said is None or said.unit == length.unit):
+            made = with_window(node, When("last", length=Length(count, length.unit)))
+    elif (new is None or step is not None) and is_number(node) and not isinstance(node.value, list):
+        value = by(node.value, step or 0)
+        made = structs.replace(node, value=whole(value)) if value >= 0 else None
+    return placed(desk, target.place, made, target.rank) if made is not None else []

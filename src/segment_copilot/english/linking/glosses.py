@@ -1,4 +1,4 @@
-"""What a description says that a name in another language does not: other names of an event type, property or value."""
+"""Finds what a description says that a name in another language does not: other names of an event type, property or value."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _TELLS_NOTHING: Final = frozenset(
 
 
 def other_names(event_type: EventType) -> tuple[tuple[str, ...], ...]:
-    """What the description calls an event type, as concepts, a tuple for each phrase."""
+    """Return what the description calls an event type, as concepts, a tuple for each phrase."""
     phrases = (
         _told(read(phrase), NOISE | PEOPLE | _TELLS_NOTHING) for phrase in _PHRASES.split(event_type.description)
     )
@@ -35,7 +35,7 @@ def other_names(event_type: EventType) -> tuple[tuple[str, ...], ...]:
 
 
 def head(item: Property) -> tuple[str, ...]:
-    """What the description calls a property, as concepts; empty when it says nothing but its values."""
+    """Return what the description calls a property, as concepts; empty when it says nothing but its values."""
     tokens = [token for token in read(_PHRASES.split(item.description)[0]) if token.kind == "word"]
     samples = {str(sample).casefold() for sample in item.samples}
     if any(token.lower in samples for token in tokens):
@@ -70,7 +70,7 @@ def glossed(item: Property) -> Mapping[tuple[str, ...], Scalar]:
 
 @cache
 def english(words: tuple[str, ...]) -> bool:
-    """Whether a name is made of words that the grammar knows."""
+    """Tell whether a name is made of words that the grammar knows."""
     return all(word in known_stems() or concept(word) != word for word in words)
 
 

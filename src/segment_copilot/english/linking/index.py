@@ -19,29 +19,6 @@ from segment_copilot.language.operators import DATETIMES
 from segment_copilot.language.value_types import is_number_text, truth_of
 
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-_CUTTING = {
-    "and",
-    "or",
-    "&",
-    ",",
-    "but",
-    "with",
-    "without",
-    "no",
-    "then",
-    "after",
-    "before",
-    "plus",
-    "that",
-    "who",
-    "(",
-    ".",
-    "!",
-    "last",
-    "past",
-    "week",
-    "over",
-}
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}($|T)")
 _DAY_LIKE = re.compile(r"\d{1,4}([/.-])\d{1,2}\1\d{1,4}([ T].*)?")
 _CODE = "(?:USD|EUR|GBP|JPY|CHF|CAD|AUD|NZD|SEK|NOK|DKK|PLN|CZK|BRL|MXN|INR|CNY)"
@@ -85,7 +62,7 @@ class Field(Struct, frozen=True, dict=True):
 
     @cached_property
     def country(self) -> bool:
-        """Whether its values are countries."""
+        """Tell whether its values are countries."""
         samples = [sample for sample in self.known.samples if isinstance(sample, str)]
         if "country" in self.words:
             return True
@@ -93,7 +70,7 @@ class Field(Struct, frozen=True, dict=True):
 
     @cached_property
     def meant(self) -> Mapping[frozenset[str], frozenset[Scalar]]:
-        """Its values of several words, by the concepts of these."""
+        """Return its values of several words, by the concepts of these."""
         found: dict[frozenset[str], frozenset[Scalar]] = {}
         for words, value in self.values.items():
             if len(words) > 1:
@@ -103,7 +80,7 @@ class Field(Struct, frozen=True, dict=True):
 
     @property
     def path(self) -> str:
-        """Its path in a definition."""
+        """Return its path in a definition."""
         return self.known.path
 
     @property
@@ -113,7 +90,7 @@ class Field(Struct, frozen=True, dict=True):
 
     @property
     def numeric(self) -> bool:
-        """Whether numbers can be compared with it."""
+        """Tell whether numbers can be compared with it."""
         if "number" in self.kinds:
             return True
         return bool(self.texts) and not self.known.declared and all(map(is_number_text, self.texts))
@@ -125,7 +102,7 @@ class Field(Struct, frozen=True, dict=True):
 
     @cached_property
     def unreadable(self) -> Literal["number", "date", ""]:
-        """What all its texts would be, were they written as the language reads it: "$1,089.95", "06/20/2026"."""
+        """Return what all its texts would be, were they written as the language reads it: "$1,089.95", "06/20/2026"."""
         if not self.texts or self.numeric or self.dated or self.listed:
             return ""
         if all(_DAY_LIKE.fullmatch(text) for text in self.texts):
@@ -135,7 +112,7 @@ class Field(Struct, frozen=True, dict=True):
 
     @cached_property
     def answers(self) -> Mapping[bool, tuple[Scalar, ...]]:
-        """Its values that say yes, and those that say no, where it has no others and they are none of true and false."""
+        """Return its values that say yes, and those that say no, where it has no others and they are none of true and false."""
         samples = self.known.samples
         if self.boolean or self.listed or not samples or not self.known.is_whole:
             return {}
@@ -146,17 +123,17 @@ class Field(Struct, frozen=True, dict=True):
 
     @property
     def boolean(self) -> bool:
-        """Whether its values are true and false."""
+        """Tell whether its values are true and false."""
         return self.kinds == frozenset({"boolean"})
 
     @property
     def listed(self) -> bool:
-        """Whether its values are lists."""
+        """Tell whether its values are lists."""
         return "list" in self.kinds
 
     @property
     def dated(self) -> bool:
-        """Whether its values are instants or days: declared so, or written so throughout."""
+        """Tell whether its values are instants or days: declared so, or written so throughout."""
         written = [value for value in self.known.samples if isinstance(value, str)]
         return not self.kinds.isdisjoint(DATETIMES) or (bool(written) and all(_DATE.match(value) for value in written))
 
@@ -174,7 +151,7 @@ class Known(Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """Its name in a definition."""
+        """Return its name in a definition."""
         return self.event_type.name
 
 
@@ -217,14 +194,6 @@ class Index:
         return frozenset(field.path.lower() for field in every)
 
     @cached_property
-    def single_values(self) -> frozenset[str]:
-        """Every known value of one word, in lower case."""
-        every = (*self.traits, *(field for known in self.events for field in known.fields))
-        return frozenset(
-            str(value).lower() for field in every for words, value in field.values.items() if len(words) == 1
-        )
-
-    @cached_property
     def segments(self) -> Mapping[int, tuple[str, ...]]:
         """The stems of every segment's name."""
         return {segment.id: stems_of(segment.name) for segment in self.catalog.segments.values()}
@@ -251,20 +220,8 @@ class Index:
         return frozenset(stem(word) for word in self.vocabulary)
 
     @cached_property
-    def cutting(self) -> Mapping[str, tuple[tuple[str, ...], ...]]:
-        """Segment names and values with a word that would otherwise end a clause, in lower case, by their first word."""
-        names = [segment.name for segment in self.catalog.segments.values()]
-        for field in (*self.traits, *(field for known in self.events for field in known.fields)):
-            names += [value for value in field.known.samples if isinstance(value, str)]
-        split = (tuple(token.lower for token in read(name)) for name in names)
-        found: dict[str, tuple[tuple[str, ...], ...]] = {}
-        for words in dict.fromkeys(words for words in split if len(words) > 1 and set(words) & _CUTTING):
-            found[words[0]] = (*found.get(words[0], ()), words)
-        return found
-
-    @cached_property
     def size(self) -> int:
-        """How many names a word may be compared with."""
+        """Return how many names a word may be compared with."""
         return (
             len(self.events) + sum(len(known.fields) for known in self.events) + len(self.traits) + len(self.segments)
         )

@@ -1,4 +1,4 @@
-"""From a phrase to what it names in the catalog: event types with their filters, segments. Every word must be explained."""
+"""Links a phrase to what it names in the catalog: event types with their filters, segments. Every word must be explained."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from segment_copilot.english.linking.index import Index, Known, stems_of, total
+from segment_copilot.english.linking.index import Index, Known, total
 from segment_copilot.english.linking.values import Item, Test, UnknownValue, mention, searched, tests
 from segment_copilot.english.times.phrases import Quantity
 from segment_copilot.english.words.lexer import Token, word, written
@@ -22,7 +22,6 @@ from segment_copilot.english.words.lexicon import (
     stems,
     weight,
 )
-from segment_copilot.language.catalog import SegmentName
 
 ENOUGH = 0.55
 """A link scoring less is none."""
@@ -47,7 +46,6 @@ class Link(Struct, frozen=True):
     unexplained: tuple[Token, ...] = ()
     unknown_values: tuple[UnknownValue, ...] = ()
     note: str = ""
-    by_property: bool = False  # nothing named the event type itself
 
 
 def link_event(items: Sequence[Item], index: Index) -> tuple[Link, ...]:
@@ -268,53 +266,6 @@ def _is_place(word: Token) -> bool:
     )
 
 
-def link_segment(tokens: Sequence[Token], index: Index) -> tuple[SegmentName, ...]:
-    """The segments whose name the words spell, "segment" and the like aside."""
-    said = (
-        stems_of(token.text) if token.kind == "quoted" else (token.stem,) for token in tokens if token.kind != "sign"
-    )
-    words = tuple(word for part in said for word in part if word not in _AROUND_SEGMENTS)
-    if not words:
-        return ()
-    exact = [
-        number
-        for number, name in index.segments.items()
-        if tuple(word for word in name if word not in _AROUND_SEGMENTS) == words or name == words
-    ]
-    return tuple(index.catalog.segments[number] for number in exact)
-
-
-def link_property(items: Sequence[Item], index: Index) -> tuple[Link, ...]:
-    """The event types of which the phrase names a property or a value that no other has, and nothing else."""
-    links: list[tuple[bool, Link]] = []
-    for known in index.events:
-        found, unknown = tests(items, known.fields, frozenset())
-        presence = _present(items, known) if not found and not unknown else None
-        read = (presence,) if presence else tuple(found)
-        used = frozenset[int]().union(*(test.used for test in read))
-        rest = [item for at, item in enumerate(items) if at not in used]
-        words = [item for item in rest if isinstance(item, Token) and _content(item)]
-        if read and not unknown and all(word.stem in LIGHT or word.stem in _HAVING for word in words):
-            quantities = tuple(item for item in rest if isinstance(item, Quantity))
-            named = any(test.named for test in read)
-            links.append(
-                (
-                    named,
-                    Link(known.name, read, 0.9, known, quantities, note=_shown(items, known.name), by_property=True),
-                )
-            )
-    named = [link for is_named, link in links if is_named]
-    return tuple({link.event_type: link for link in named or [link for _, link in links]}.values())
-
-
-_HAVING = stems("come arrive with apply redeem use had enter land visit via through source")
-
-
-def _shown(items: Sequence[Item], name: str) -> str:
-    text = written([item for item in items if isinstance(item, Token)])
-    return f"{text!r} is read as a property of `{name}`"
-
-
 def _present(items: Sequence[Item], known: Known) -> Test | None:
     """A property of the event type named alone, by its whole name."""
     for field in known.fields:
@@ -329,8 +280,3 @@ _COMMON = stems(
     "item product currency category plan total value price query path device reason priority campaign amount name id result"
 )
 """Properties that nearly every event of their kind has: naming one says nothing."""
-
-
-_AROUND_SEGMENTS = (
-    NOISE | stems("segment list group member audience cohort called named belong part join subscribe subscriber")
-) - stems("us")

@@ -57,7 +57,7 @@ class Test(Struct, frozen=True):
     negated: bool = False
 
     def json(self) -> dict[str, Any]:
-        """As the language writes it, without the type of condition."""
+        """Return it as the language writes it, without the type of condition."""
         test: dict[str, Any] = {"property": self.field.path, "operator": self.operator}
         if self.value is not None:
             test["value"] = self.value
@@ -77,14 +77,14 @@ class UnknownValue(Struct, frozen=True):
 
     @property
     def instead(self) -> str:
-        """What there is instead: every value where they are few, else the nearest, or that none is near."""
+        """Return what there is instead: every value where they are few, else the nearest, or that none is near."""
         if self.field.unreadable == "number":
             return f"its values are texts such as {self.field.texts[0]!r}, which are not read as numbers"
         return instead(self.field, self.text)
 
 
 def instead(field: Field, text: str) -> str:
-    """What a field has instead of *text*: every value where they are few, else the nearest, or that none is near."""
+    """Return what a field has instead of *text*: every value where they are few, else the nearest, or that none is near."""
     samples = [str(sample) for sample in field.known.samples]
     if len(samples) <= _FEW:
         return f"it has {', '.join(samples)}"
@@ -201,7 +201,7 @@ _FRONT = 2
 
 
 def mention(items: Sequence[Item], at: int, field: Field, used: set[int]) -> tuple[int, float]:
-    """How many items from *at* name the field, and what share of its name they say."""
+    """Return how many items from *at* name the field, and what share of its name they say."""
     spend(2)
     words = [_field_word(word) for word in field.words]
     length = end = 0

@@ -1,1 +1,1 @@
-"""Which question is asked, and about what. It answers none of them."""
+"""READS a question: which intent, and which names its words are. It answers none."""

@@ -1,1 +1,1 @@
-"""Numbers compared and time spans, as people say them. It reads no clock."""
+"""READS numbers compared and time spans, as people say them. It reads no clock."""

@@ -1,4 +1,4 @@
-"""When one instant lies: the day a trait holds, or the first or last time of an event, against a time span."""
+"""Tests when one instant lies: the day a trait holds, or the first or last time of an event, against a time span."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def date_tests(window: Window, *, negated: bool) -> tuple[dict[str, Any], ...]:
 
 
 def fixed(window: Window) -> tuple[str, ...]:
-    """What to say of a calendar period that becomes fixed days."""
+    """Return what to say of a calendar period that becomes fixed days."""
     if window.kind == "range":
         return window.notes()
     if window.kind != "period":

@@ -29,7 +29,7 @@ def local_date(as_of: datetime, timezone: str) -> date:
 
 
 def local(instant: datetime, timezone: str) -> datetime:
-    """The same instant on the clocks of *timezone*."""
+    """Return the same instant on the clocks of *timezone*."""
     return instant.astimezone(ZoneInfo(timezone))
 
 
@@ -50,7 +50,7 @@ def back(as_of: datetime, length: Length, timezone: str) -> datetime:
 
 
 def add_months(day: date, months: int) -> date:
-    """The same day of another month, clamped to its last."""
+    """Return the same day of another month, clamped to its last."""
     year, month = divmod(day.year * _MONTHS_A_YEAR + day.month - 1 + months, _MONTHS_A_YEAR)
     return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
 

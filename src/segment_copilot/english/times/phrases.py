@@ -5,7 +5,7 @@ A reader answers what it read and the position after it, or None.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 from msgspec import Struct
 
@@ -38,18 +38,18 @@ class Length(Struct, frozen=True):
 
     @property
     def json(self) -> str:
-        """As the language writes it."""
+        """Return it as the language writes it."""
         return f"{self.count}{self.unit}"
 
     @property
     def words(self) -> str:
-        """As a person writes it."""
+        """Return it as a person writes it."""
         name = {"m": "minute", "h": "hour", "d": "day", "w": "week", "mo": "month", "y": "year"}[self.unit]
         return f"{self.count} {name}" + ("s" if self.count != 1 else "")
 
     @property
     def days(self) -> int | None:
-        """In whole days, where that is exact on the calendar."""
+        """Return it in whole days, where that is exact on the calendar."""
         return {"d": self.count, "w": 7 * self.count}.get(self.unit)
 
 
@@ -218,6 +218,10 @@ def _compared(tokens: tuple[Token, ...], at: int) -> tuple[Quantity, int] | None
     return Quantity(operator, number.value, currency=number.currency, bare=compared is None), start + 1
 
 
+WHOLE: Final = frozenset({"full", "complete", "whole", "entire"})
+"""What may stand between a number and its days: those that are over."""
+
+
 def length(tokens: tuple[Token, ...], at: int) -> tuple[Length, int] | None:
     """A length of time at *at*: "7 days", "24h", "a week", "two months", "30-day"."""
     for words in (("half", "a", "year"), ("half", "year"), ("half", "-", "year")):
@@ -226,6 +230,7 @@ def length(tokens: tuple[Token, ...], at: int) -> tuple[Length, int] | None:
     number, start = _count_of_units(tokens, at)
     if lowers(tokens, start, 1) == ("-",):
         start += 1
+    start += start > at and start < len(tokens) and tokens[start].lower in WHOLE
     word = tokens[start].lower if start < len(tokens) else ""
     if word not in _UNITS or not float(number).is_integer() or number < 1:
         return None

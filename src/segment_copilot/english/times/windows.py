@@ -1,4 +1,4 @@
-"""When: rolling windows, calendar periods, dates and ages, as a person says them."""
+"""Reads when: rolling windows, calendar periods, dates and ages, as a person says them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from segment_copilot.english.words.lexer import Token, written
 
 
 class Window(Struct, frozen=True):
-    """When something happened.
+    """A window is when something happened.
 
     *kind*: `last` (rolling, *length* back), `period` (calendar, *name*, now *first* up to *after*), `range` (*first* day up to the day before
     *after*; either may be missing), `between` (from *length* to *near* ago), `ago` (compared with *length* ago), `next` (*length* ahead), `ever`, `same` (as another clause).
@@ -33,10 +33,13 @@ class Window(Struct, frozen=True):
     name: str = ""
     first: date | None = None
     after: date | None = None
+    complete: bool = False  # whole days, those before today
 
     def json(self) -> dict[str, Any]:
         """The fields of a condition that say it; none for `ever`."""
         match self.kind:
+            case "last" if self.length and self.complete:
+                return {"window": {"last": self.length.json, "days": "complete"}}
             case "last" if self.length and self.length.unit == "d":
                 return {"window_days": self.length.count}
             case "last" if self.length:
@@ -52,7 +55,7 @@ class Window(Struct, frozen=True):
                 return {}
 
     def words(self) -> str:
-        """For names and sentences: "in the last 7 days"."""
+        """Return it for names and sentences: "in the last 7 days"."""
         match self.kind:
             case "last" if self.length:
                 return f"in the last {self.length.words}"
@@ -64,7 +67,7 @@ class Window(Struct, frozen=True):
                 return self.text
 
     def notes(self) -> tuple[str, ...]:
-        """What it leaves to be said: the unit, the year, the day of a "Monday"."""
+        """Return what it leaves to be said: the unit, the year, the day of a "Monday"."""
         if self.assumed:
             return (f"{self.text!r} is read in days",)
         if self.kind == "last" and self.operator in {"gt", "gte"} and self.length:
@@ -75,7 +78,7 @@ class Window(Struct, frozen=True):
         return ()
 
     def days(self) -> str:
-        """From which day to which: "1 May 2026 to 31 May 2026"."""
+        """Return from which day to which: "1 May 2026 to 31 May 2026"."""
         if self.after is None:
             return f"from {_told(self.first)} on" if self.first else "any time"
         if self.first is None:
@@ -84,7 +87,7 @@ class Window(Struct, frozen=True):
         return _told(self.first) if last == self.first else f"{_told(self.first)} to {_told(last)}"
 
     def span(self, as_of: datetime, timezone: str) -> tuple[datetime, datetime]:
-        """From when to when, as instants that do not lie after *as_of*; `ever` and open starts begin in 1970."""
+        """Return from when to when, as instants that do not lie after *as_of*; `ever` and open starts begin in 1970."""
         if self.kind in {"between", "ago"} and self.length:
             return self._back(as_of, timezone, self.length)
         first, after = self._days(as_of, timezone)
@@ -95,7 +98,7 @@ class Window(Struct, frozen=True):
 
     @property
     def ends_now(self) -> bool:
-        """Whether it lasts until the instant of the question."""
+        """Tell whether it lasts until the instant of the question."""
         if self.kind == "period":
             return self.name == "today" or self.name.startswith("this_")
         recent = self.kind == "ago" and self.operator in {"lt", "lte"}
@@ -427,8 +430,3 @@ def since(earlier: Window) -> Window | None:
     if earlier.kind in {"period", "range"} and earlier.after and not earlier.ends_now:
         return Window("range", text="since", first=earlier.after)
     return None
-
-
-def yesterday(today: date) -> date:
-    """The day before."""
-    return today - timedelta(days=1)

@@ -1,4 +1,4 @@
-"""Which language a message is in, by its commonest words, and one sentence in it that says that only English is understood."""
+"""Tells which language a message is in, by its commonest words, and one sentence in it that says that only English is understood."""
 
 from __future__ import annotations
 

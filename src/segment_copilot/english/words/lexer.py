@@ -78,7 +78,7 @@ def written(tokens: Sequence[Token]) -> str:
 
 
 def depth(tokens: Sequence[Token]) -> int:
-    """How many parentheses are open where most are."""
+    """Return how many parentheses are open where most are."""
     opened = accumulate({"(": 1, ")": -1}.get(token.lower, 0) for token in tokens)
     return max(opened, default=0)
 

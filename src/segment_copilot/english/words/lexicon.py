@@ -1,4 +1,4 @@
-"""What words mean here: concepts that share a meaning, words that carry none, and words too vague to draft from."""
+"""Tells what words mean here: concepts that share a meaning, words that carry none, and words too vague to draft from."""
 
 from __future__ import annotations
 
@@ -134,9 +134,6 @@ PEOPLE = stems("user customer person people contact shopper member visitor clien
                "spender opener clicker viewer searcher abandoner")  # fmt: skip
 """Nouns that may be the subject of an audience."""
 
-PLAIN_PEOPLE = stems("user customer person contact shopper member visitor client profile account someone anyone everyone "
-                     "everybody anybody individual consumer folk guest prospect lead audience those one subscriber")  # fmt: skip
-"""Subjects that add no condition of their own."""
 
 AGENTS: dict[str, str] = {
     stem("buyer"): "purchase", stem("purchaser"): "purchase", stem("visitor"): "visit", stem("viewer"): "view",
@@ -147,7 +144,7 @@ AGENTS: dict[str, str] = {
 
 
 def agent(token_stem: str, lower: str) -> str | None:
-    """What a noun says that its bearer did: "buyers", "openers", "starters"; None for other words."""
+    """Return what a noun says that its bearer did: "buyers", "openers", "starters"; None for other words."""
     if token_stem in AGENTS:
         return AGENTS[token_stem]
     root = concept(stem(lower.removesuffix("s").removesuffix("er")))
@@ -176,7 +173,7 @@ def concept(word: str) -> str:
 
 @cache
 def weight(key: str) -> float:
-    """How much a concept or stem says about which event type is meant."""
+    """Return how much a concept or stem says about which event type is meant."""
     if key in NOISE:
         return 0.0
     if key in LIGHT or key in {"complete", "create", "receive", "user", "event"}:

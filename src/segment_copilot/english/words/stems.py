@@ -131,7 +131,7 @@ COMPOUNDS = _compounds()
 
 
 def irregular_past(word: str) -> bool:
-    """Whether it is the past of an irregular verb: "bought", "came"."""
+    """Tell whether it is the past of an irregular verb: "bought", "came"."""
     return word in _PAST
 
 

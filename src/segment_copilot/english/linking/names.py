@@ -1,0 +1,494 @@
+"""A tenant's catalog as words: which words name which event type, which field, which of its values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache, cached_property
+from typing import Final
+
+from msgspec import Struct
+
+from segment_copilot.english import lexicon
+from segment_copilot.english.linking.index import Field, Index, Known, spoken, stems_of
+from segment_copilot.english.words import lexicon as grammar
+from segment_copilot.english.words.countries import ALIASES
+from segment_copilot.english.words.lexer import Token
+from segment_copilot.english.words.stems import stem
+from segment_copilot.language.catalog import Catalog, Scalar
+from segment_copilot.language.value_types import is_number_text, parse_date
+
+_AMOUNT: Final = re.compile(r"(?:[A-Z]{3} |[$€£])?-?\d[\d,]*(?:\.\d+)?(?: ?[$€£]| [A-Z]{3})?")
+_DAY: Final = re.compile(
+    r"\d{1,4}[/.-]\d{1,2}[/.-]\d{1,4}([ T].*)?|[A-Z][a-z]{2,8}\.? \d{1,2},? \d{4}|\d{1,2} [A-Z][a-z]{2,8}\.? \d{4}"
+)
+SECONDS: Final = {
+    "ms": 0.001,
+    "millisecond": 0.001,
+    "second": 1.0,
+    "sec": 1.0,
+    "minut": 60.0,
+    "min": 60.0,
+    "hour": 3_600.0,
+    "hr": 3_600.0,
+    "day": 86_400.0,
+    "week": 604_800.0,
+}
+"""A unit of time → its seconds."""
+_COUNTS: Final = re.compile(r"(?:how many|number of|\bin) ([a-z]+)")
+_CURRENCIES: Final = frozenset(
+    {"dollars", "euros", "pounds", "us", "australian", "usd", "eur", "cents", "full", "the", "percent"}
+)
+_SCALE: Final = re.compile(r"\b(\d+) to (\d+)\b")
+_BAND: Final = re.compile(r"(\d+) ?(?:\+|[-–] ?(\d+))")
+_TOLD: Final = {"how long": ("duration", "time"), "why": ("reason",), "how much": ("amount",)}
+_MONEY: Final = ("total", "amount", "value", "revenue", "price", "sum", "spend", "cost", "paid", "subtotal")
+_FIELD_WORDS: Final = {
+    "level": "tier", "package": "plan", "label": "tag", "tagged": "tag", "medium": "channel", "priced": "price",
+    "pric": "price", "keyword": "query", "term": "query", "url": "path", "aged": "age", "old": "age", "ag": "age",
+    "voucher": "coupon", "agree": "optin", "accept": "optin", "consent": "optin", "allow": "optin", "permit": "optin",
+    "opt": "optin", "subscrib": "optin", "acquir": "acquisition", "stag": "lifecycle", "cod": "code", "older": "age",
+    "younger": "age", "sex": "gender", "optout": "optin", "mailing": "email", "subscribe": "optin", "aging": "age",
+}  # fmt: skip
+
+
+@cache
+def _concepts() -> Mapping[str, str]:
+    lines = (line.split() for line in lexicon.lines("concepts.txt"))
+    return {stem(word): grammar.concept(stem(line[0])) for line in lines for word in line}
+
+
+@cache
+def concept(key: str) -> str:
+    """Return the concept of a stem; the stem itself where it has none."""
+    known = grammar.concept(key)
+    return _concepts().get(key) or _concepts().get(stem(known)) or known
+
+
+_CODES: Final = frozenset({concept(stem("code")), stem("code")})
+
+
+class Place(Struct, frozen=True, dict=True):
+    """A field and whose it is: a property of an event type, or (no event) a trait."""
+
+    event: str
+    field: Field
+
+    @cached_property
+    def words(self) -> tuple[str, ...]:
+        """The words of its name, but for "is" and "has"."""
+        return _without_being(self.field.words)
+
+    @cached_property
+    def names(self) -> tuple[frozenset[str], ...]:
+        """The words of each of its names, as they are looked up: as it is called, and as it is written."""
+        written = _without_being(tuple(concept(word) for word in stems_of(self.field.path)))
+        both = (self.words, written if len(written) <= len(self.words) or len(written) == 1 else ())
+        if {*self.words} <= _CODES:  # "used a promo" is of the promo code
+            both = (*both, written, tuple(word for word in written if word not in _CODES))
+        return tuple(dict.fromkeys(frozenset(map(field_word, words)) for words in both if words))
+
+    @cached_property
+    def told(self) -> frozenset[str]:
+        """Words that name it by its description alone: "How long it lasted" is its duration."""
+        text = self.field.known.description.lower()
+        found = {word for phrase, words in _TOLD.items() if phrase in text for word in words}
+        return frozenset(found | (self.units - SECONDS.keys())) - {*self.words}
+
+    @cached_property
+    def units(self) -> frozenset[str]:
+        """The stems of what its numbers count: "How many pieces", "in words"; not of money."""
+        told = _COUNTS.findall(self.field.known.description.lower()) if self.numeric else ()
+        return frozenset(stem(word) for word in told if word not in _CURRENCIES)
+
+    @cached_property
+    def scale(self) -> tuple[float, float] | None:
+        """Return the ends of its numbers where its description tells them, as of a score: "0 to 10"."""
+        told = _SCALE.search(self.field.known.description) if self.numeric else None
+        return (float(told[1]), float(told[2])) if told else None
+
+    @cached_property
+    def bands(self) -> Mapping[tuple[float, float | None], Scalar]:
+        """Return its values where each is a stretch of numbers ("18-34", "55+"), by their ends."""
+        read = {text: _BAND.fullmatch(text.strip()) for text in self.field.texts}
+        if len(read) < 2 or not all(read.values()):  # noqa: PLR2004
+            return {}
+        return {(float(found[1]), float(found[2]) if found[2] else None): text for text, found in read.items() if found}
+
+    @cached_property
+    def second(self) -> float | None:
+        """Tell how many of its units a second has, where its numbers are lengths of time."""
+        stems = [*stems_of(self.field.path), *stems_of(self.field.known.description)]
+        unit = next((SECONDS[one] for one in stems if one in SECONDS), None) if self.numeric else None
+        return None if unit is None else 1 / unit
+
+    @property
+    def numeric(self) -> bool:
+        """Tell whether its values are numbers, be they texts."""
+        return self.field.numeric or self.texts_are_numbers
+
+    @property
+    def dated(self) -> bool:
+        """Tell whether its values are days or instants, be they written in several ways."""
+        return self.field.dated or self.texts_are_dates
+
+    @cached_property
+    def texts_are_numbers(self) -> bool:
+        """Tell whether texts among its values are numbers, most of them as the language reads them: "50.00", "1,050.50"."""
+        amounts = [text for text in self.field.texts if _AMOUNT.fullmatch(text.strip())]
+        if self.field.listed or self.field.dated or self.field.known.declared == "number":
+            return False
+        readable = sum(map(is_number_text, amounts))
+        return 2 * len(amounts) > len(self.field.texts) and 2 * readable > len(amounts)
+
+    @cached_property
+    def texts_are_dates(self) -> bool:
+        """Tell whether its texts are days in several ways, the one that the language reads among them."""
+        texts = self.field.texts
+        written = all(_DAY.fullmatch(text.strip()) for text in texts) and not self.field.dated
+        return written and any(parse_date(text.replace(" ", "T", 1)) is not None for text in texts)
+
+    @property
+    def path(self) -> str:
+        """The path in a definition."""
+        return self.field.path
+
+
+class Value(Struct, frozen=True):
+    """A value of a field; *how* says by which of its spellings it was found."""
+
+    place: Place
+    value: Scalar
+    how: str
+    also: tuple[Scalar, ...] = ()  # the same in other spellings
+
+
+Evidence = tuple[int, str, str]
+"""The number of a name of an event type; whether a word is its own or of its description; and the concept there."""
+_ENDINGS: Final = re.compile(
+    r"(ations?|itions?|ions?|ments?|als?|ances?|ences?|ers?|ors?|ees?|ings?|ed|es|e|ures?|ages?)$"
+)
+_ROOT: Final = 5
+
+
+@cache
+def roots(key: str) -> frozenset[str]:
+    """Return what a stem has in common with others of its family, without its endings; none of a short one."""
+    found = {key}
+    for _ in range(2):
+        found |= {_ENDINGS.sub("", one) for one in found}
+    return frozenset(one for one in found if len(one) >= _ROOT)
+
+
+class Named(Struct, frozen=True):
+    """An event type under one of its names: what its words weigh."""
+
+    known: Known
+    own: Mapping[str, float]
+    described: frozenset[str]
+    actions: frozenset[str]
+
+    @property
+    def name(self) -> str:
+        """The event type."""
+        return self.known.name
+
+
+class Names:
+    """A tenant's catalog, read once."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self.catalog = catalog
+        self.index = Index(catalog)
+
+    @cached_property
+    def events(self) -> tuple[Named, ...]:
+        """Every event type under each of its names."""
+        return tuple(_named(known) for known in self.index.events)
+
+    @cached_property
+    def places(self) -> tuple[Place, ...]:
+        """Every trait and property, each path of each event type once for each of its names."""
+        events = {known.name: known for known in self.index.events}
+        properties = (Place(name, field) for name, known in events.items() for field in known.fields)
+        return (*(Place("", field) for field in self.index.traits), *properties)
+
+    @cached_property
+    def by_path(self) -> Mapping[tuple[str, str], Place]:
+        """The event type (none of a trait) and the path of a field → the field."""
+        return {(place.event, place.path): place for place in self.places}
+
+    @cached_property
+    def evidence(self) -> Mapping[str, tuple[Evidence, ...]]:
+        """A concept → which names of event types have it: as a word of theirs, or of their description."""
+        found: dict[str, list[Evidence]] = {}
+        for number, one in enumerate(self.events):
+            for key in one.own:
+                found.setdefault(key, []).append((number, "own", key))
+            for key in one.known.meanings:
+                found.setdefault(concept(key), []).append((number, "own", concept(key)))
+            for key in one.described - one.own.keys():
+                found.setdefault(key, []).append((number, "described", key))
+        return {key: tuple(rows) for key, rows in found.items()}
+
+    @cached_property
+    def evidence_by_root(self) -> Mapping[str, tuple[Evidence, ...]]:
+        """Map what words of one family have in common ("activat" of activation, activated) → the evidence of these words."""
+        found: dict[str, dict[Evidence, None]] = {}
+        for key, rows in self.evidence.items():
+            for root in roots(key):
+                found.setdefault(root, {}).update(dict.fromkeys(rows))
+        return {root: tuple(rows) for root, rows in found.items()}
+
+    @cached_property
+    def by_name(self) -> Mapping[str, int]:
+        """An event type's name in lower case → its first number among the names."""
+        return {one.name.lower(): number for number, one in reversed(list(enumerate(self.events)))}
+
+    @cached_property
+    def values(self) -> Mapping[tuple[str, ...], tuple[Value, ...]]:
+        """The stems of a value → the fields that have it."""
+        found: dict[tuple[str, ...], list[Value]] = {}
+        for place in self.places:
+            if place.field.numeric or place.field.boolean:
+                continue
+            for words, value in place.field.values.items():
+                exact = len(words) == len(stems_of(str(value)))
+                also = spelled(place.field, value)
+                found.setdefault(words, []).append(Value(place, value, "value" if exact else "gloss", also))
+                if place.field.words and set(place.field.words) & {"path", "url", "page"} and len(words) > 1:
+                    turned = tuple(sorted(words))
+                    if turned != words:
+                        found.setdefault(turned, []).append(Value(place, value, "turned"))
+            for words, several in _paid(place.field):
+                found.setdefault(words, []).append(Value(place, several[0], "gloss", several[1:]))
+            for words, value, how in _loosely(place.field):
+                found.setdefault(words, []).append(Value(place, value, how, spelled(place.field, value)))
+        return {key: tuple(rows) for key, rows in found.items()}
+
+    @cached_property
+    def meant(self) -> Mapping[frozenset[str], tuple[Value, ...]]:
+        """The concepts of values of several words → these values, where one field has one such."""
+        found: dict[frozenset[str], list[Value]] = {}
+        for place in self.places:
+            for words, values in place.field.meant.items():
+                if len(values) == 1:
+                    found.setdefault(words, []).append(Value(place, next(iter(values)), "meant"))
+        return {key: tuple(rows) for key, rows in found.items()}
+
+    @cached_property
+    def texts(self) -> Mapping[str, tuple[Value, ...]]:
+        """A value in lower case, letter by letter → the fields that have it."""
+        found: dict[str, list[Value]] = {}
+        for place in self.places:
+            for value in place.field.known.samples:
+                if isinstance(value, str):
+                    found.setdefault(value.lower(), []).append(Value(place, value, "exact"))
+        return {key: tuple(rows) for key, rows in found.items()}
+
+    @cached_property
+    def countries(self) -> tuple[Place, ...]:
+        """The fields whose values are countries."""
+        return tuple(place for place in self.places if place.field.country)
+
+    @cached_property
+    def field_words(self) -> Mapping[str, tuple[int, ...]]:
+        """A word of a field's name → the numbers of the fields that have it, among `places`."""
+        found: dict[str, list[int]] = {}
+        for number, place in enumerate(self.places):
+            for key in {*(part for words in place.names for part in words), *map(field_word, place.told)}:
+                found.setdefault(key, []).append(number)
+        return {key: tuple(rows) for key, rows in found.items()}
+
+    @cached_property
+    def segments(self) -> tuple[tuple[int, tuple[str, ...]], ...]:
+        """The stems of every segment's name, without words such as "segment"."""
+        around = {"segment", "list", "group", "audience", "cohort"}
+        named = (
+            (number, tuple(part for part in parts if part not in around))
+            for number, parts in self.index.segments.items()
+        )
+        return tuple((number, parts) for number, parts in named if parts)
+
+    @cached_property
+    def shorter_segments(self) -> tuple[tuple[int, tuple[str, ...]], ...]:
+        """The stems of segments' names without the people at the end ("Power Users"), where that leaves something of its own."""
+        people = lexicon.stems("people") - lexicon.stems("group")
+        short = [(number, parts[:-1]) for number, parts in self.segments if len(parts) > 1 and parts[-1] in people]
+        whole = {parts for _, parts in self.segments}
+        return tuple(
+            (number, parts)
+            for number, parts in short
+            if parts not in whole and not self._written & {*_plain_words(self.catalog.segments[number].name)}
+        )
+
+    @cached_property
+    def _written(self) -> frozenset[str]:
+        """Every word of the names of event types and fields, and of values, as they are written; not of people."""
+        names = [*self.catalog.event_types, *(place.path for place in self.places)]
+        names += [text for place in self.places for text in place.field.texts]
+        people = lexicon.stems("people")
+        return frozenset(word for name in names for word in _plain_words(name) if stem(word) not in people)
+
+    @cached_property
+    def answered(self) -> frozenset[str]:
+        """The words of traits that are yes or no: "students" says that somebody is one."""
+        yes = (place for place in self.places if not place.event and (place.field.boolean or place.field.answers))
+        return frozenset(word for place in yes for word in place.words)
+
+    @cached_property
+    def vocabulary(self) -> frozenset[str]:
+        """Every word of the catalog, in lower case."""
+        return self.index.vocabulary | frozenset(name for name in ALIASES if name.isalpha())
+
+    def is_name(self, tokens: Sequence[Token]) -> bool:
+        """Return whether these words are a value or a segment's name: then they stand for nothing else."""
+        key = tuple(token.stem for token in tokens if token.kind != "sign")
+        return key in self.values or any(parts == key for _, parts in self.segments)
+
+    def numeric(self, event: str) -> tuple[Place, ...]:
+        """Return the fields of an event type whose values are numbers."""
+        return tuple(place for place in self.places if place.event == event and place.numeric)
+
+    @cache  # noqa: B019
+    def timed_in(self, unit: str) -> tuple[str, ...]:
+        """Return the event types that tell how long they took, in minutes where a sentence says minutes or hours."""
+        if unit not in SECONDS or SECONDS[unit] >= SECONDS["day"]:
+            return ()
+        return tuple(dict.fromkeys(place.event for place in self.places if place.event and place.second is not None))
+
+    @cache  # noqa: B019  # a catalog is read once, and lives as long as this
+    def money(self, event: str) -> Place | None:
+        """Return the field of an event type that is an amount of money, the likeliest of several."""
+        found = [place for place in self.numeric(event) if money_rank(place.field) < len(_MONEY)]
+        return min(found, key=lambda place: money_rank(place.field), default=None)
+
+    @cached_property
+    def purchases(self) -> tuple[str, ...]:
+        """The event types with an amount of money, those that are purchases first."""
+        with_money = dict.fromkeys(one.name for one in self.events if self.money(one.name) is not None)
+        bought = {one.name for one in self.events if {"purchase", "pay"} & {*one.own, *one.known.meanings}
+                  and not {*one.own} & grammar.REVERSALS}  # fmt: skip
+        described = {
+            one.name for one in self.events if "purchase" in one.described and not {*one.own} & grammar.REVERSALS
+        }
+        undone = {one.name for one in self.events if {*one.own} & grammar.REVERSALS}
+        return tuple(sorted(with_money, key=lambda name: (name not in bought, name not in described, name in undone)))
+
+    @cache  # noqa: B019
+    def things(self, event: str) -> frozenset[str]:
+        """Return what an event type is about: the concepts of its name that are not done."""
+        known = {key for one in self.events if one.name == event for key in one.own}
+        return frozenset(key for key in known if key not in grammar.ACTIONS)
+
+    @cache  # noqa: B019
+    def searched(self, event: str) -> tuple[Place, ...]:
+        """Return the fields of an event type that hold what was searched for."""
+        words = {"query", "search", "term", "keyword", "q"}
+        return tuple(place for place in self.places if place.event == event and words & {*place.field.words})
+
+    @cache  # noqa: B019
+    def doings(self, event: str) -> frozenset[str]:
+        """Return what is done when an event of a type happens: the actions of its name."""
+        return frozenset(key for one in self.events if one.name == event for key in one.actions)
+
+    @cache  # noqa: B019
+    def _paths(self, event: str) -> frozenset[str]:
+        return frozenset(place.path for place in self.places if place.event == event)
+
+    @cache  # noqa: B019
+    def described(self, event: str) -> frozenset[str]:
+        """Return the stems of the words by which an event type is described."""
+        known = self.catalog.event_types.get(event)
+        return frozenset(stems_of(known.description)) if known is not None else frozenset()
+
+    @cache  # noqa: B019
+    def told_of(self, event: str, path: str) -> frozenset[str]:
+        """Return the stems of the words by which a field is described."""
+        place = self.by_path.get((event, path))
+        return frozenset(stems_of(place.field.known.description)) if place is not None else frozenset()
+
+    def has(self, event: str, properties: set[str]) -> bool:
+        """Return whether an event type has all of these properties."""
+        return properties <= self._paths(event)
+
+
+def money_rank(field: Field) -> int:
+    """Return how far a field is from being what money is told in; the number of such words for none."""
+    words = {*field.words, *stems_of(field.path)}
+    return min((rank for rank, name in enumerate(_MONEY) if stem(name) in words or name in words), default=len(_MONEY))
+
+
+def _loosely(field: Field) -> Iterator[tuple[tuple[str, ...], Scalar, str]]:
+    """Yield other words for values: in one word ("WhatsApp"), a part that tells ("Luis"), what means the same ("iPhone")."""
+    whole = {text: (stem(text.lower()),) for text in field.texts if text.isalpha()}
+    one = {words: value for words, value in field.values.items() if len(words) == 1}
+    one |= {words: text for text, words in whole.items() if words not in field.values}
+    for words, value in one.items():
+        if words not in field.values:
+            yield words, value, "value"
+    for word, value in _parts(field).items():
+        yield (word,), value, "part"
+    for words, value in {**field.values, **one}.items():
+        for other in lexicon.alike().get(words, ()):
+            if other not in one and other not in field.values:
+                yield other, value, "alias"
+
+
+def _paid(field: Field) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
+    """Yield the words for all values but the one that costs nothing: "on a paid plan"."""
+    paid = tuple(text for text in field.texts if text.lower() not in _UNPAID)
+    if field.words and 0 < len(paid) < len(field.texts):
+        yield from (((stem(said), stem(field.words[-1])), paid) for said in ("paid", "paying"))
+
+
+_UNPAID: Final = frozenset({"free", "freemium", "none"})
+
+
+_PERSONS: Final = frozenset(stem(word) for word in ["author", "writer", "manager", "owner", "agent", "rep", "host", "coach",
+                                                     "teacher", "trainer", "instructor", "seller", "assignee", "artist"])  # fmt: skip
+
+
+def _parts(field: Field) -> Mapping[str, Scalar]:
+    """Return single words that tell one value of several words from all others: of somebody's name, and what is no English."""
+    found: dict[str, set[Scalar]] = {}
+    persons = bool(_PERSONS & {*field.words, *stems_of(field.path)})
+    for words, value in field.values.items():
+        for word in words if len(words) > 1 else ():
+            found.setdefault(word, set()).add(value)
+    several = {word: values for word, values in found.items() if len({str(value).lower() for value in values}) == 1}
+    return {
+        word: next(iter(values)) for word, values in several.items()
+        if len(word) >= _ROOT - 1 and word.isalpha() and (persons or word not in lexicon.english_words()) and (word,) not in field.values
+    }  # fmt: skip
+
+
+@cache
+def field_word(key: str) -> str:
+    """Return the word under which a word of a field's name is looked up."""
+    return _FIELD_WORDS.get(key, concept(_FIELD_WORDS.get(key, key)))
+
+
+def spelled(field: Field, value: Scalar) -> tuple[str, ...]:
+    """Return the other texts of a field that are this value in another spelling: "iOS" and "ios"."""
+    text, key = str(value), stems_of(str(value))
+    return tuple(one for one in field.texts if one != value and (one.lower() == text.lower() or stems_of(one) == key))
+
+
+def same_country(field: Field, code: str) -> tuple[str, ...]:
+    """Return every spelling of a country among the texts of a field."""
+    return tuple(text for text in field.texts if ALIASES.get(text.lower()) == code)
+
+
+def _plain_words(name: str) -> tuple[str, ...]:
+    return tuple(spoken(name).lower().split())
+
+
+def _without_being(words: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(word for word in words if word not in {"be", "have"}) or words
+
+
+def _named(known: Known) -> Named:
+    own = {concept(key): grammar.weight(key) or 0.2 for key in known.concepts}
+    described = frozenset(concept(key) for key in known.described)
+    return Named(known, own, described, frozenset(key for key in own if key in grammar.ACTIONS))

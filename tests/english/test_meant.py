@@ -1,0 +1,103 @@
+"""What strangers' words stand for: each way of saying it is among the readings that explain every word."""
+
+from __future__ import annotations
+
+import pytest
+
+from evals.corpus.notation import parse_definition
+from evals.corpus.printing import write_definition
+from evals.corpus.tenants import tenant
+from segment_copilot.english.reading.audience import CLEAR, understand
+from segment_copilot.english.reading.same import members
+
+
+@pytest.mark.parametrize(
+    ("whose", "text", "meaning"),
+    [
+        # how often
+        ("shop", "one order exactly", "count(order_placed)=1"),
+        ("shop", "3 orders min", "count(order_placed)≥3"),
+        ("shop", "order count of 3 or above", "count(order_placed)≥3"),
+        ("shop", "number of orders exceeds five", "count(order_placed)>5"),
+        ("shop", "one order and no more", "count(order_placed)=1"),
+        ("shop", "half a dozen orders or more", "count(order_placed)≥6"),
+        ("shop", "upward of 5 orders", "count(order_placed)≥5"),
+        ("media", "one-and-done donors", 'count("Donation Made")=1'),
+        ("media", "repeat donors", 'count("Donation Made")≥2'),
+        # how much
+        ("shop", "spend more than 80 per order on average", "avg(order_placed.total)>80"),
+        ("shop", "have paid us north of 200 dollars", "sum(order_placed.total)>200"),
+        ("media", "100+ min of podcast this week", 'sum("Podcast Played".minutesListened)≥100 this week'),
+        ("saas", "NPS below 7", "count(nps_submitted[score<7])≥1"),
+        # which
+        ("saas", "two or more P1s", "count(ticket_created[priority=P1])≥2"),
+        ("saas", "moved from starter to team", "count(plan_changed[from_plan=starter & to_plan=team])≥1"),
+        ("gym", "basic plan", "plan=basico"),
+        ("media", "iPhone users", 'count("App Opened"[Platform=iOS any-case])≥1'),
+        ("shop", 'searched for something containing "dress"', "count(search_performed[query contains dress])≥1"),
+        ("shop", 'city doesn\'t contain "York"', "city does_not_contain York"),
+        ("saas", "NPS of 9 or 10", "count(nps_submitted[score in 9,10])≥1"),
+        ("saas", "cancelled over price", "count(subscription_cancelled[reason=too_expensive])≥1"),
+        ("shop", "on a paid plan", "plan in starter,pro,business"),
+        ("media", "searched crossword (any caps)", 'count(Search["Search Term"=crossword any-case])≥1'),
+        ("gym", "booked but never came", "count(clase_reservada)≥1 & count(visita_registrada)=0"),
+        ("saas", "API calls above 300ms", "count(api_called[latency_ms>300])≥1"),
+        (
+            "media",
+            "they should have finished at least one documentary",
+            "count(videoWatched[genre=Documentary any-case & completed=1])≥1",
+        ),
+        # which not
+        ("shop", "country other than Spain", "country≠ES"),
+        ("shop", "any plan but free", "plan≠free"),
+        ("shop", "live anywhere but Spain", "country≠ES"),
+        ("shop", "ordered anything other than shoes", "count(order_placed[category≠shoes])≥1"),
+        # as others say it
+        ("media", "utilisators with the abonnement All Access", '"Plan Type"="All Access" any-case'),
+        ("shop", "the clients which have passed two commands or more", "count(order_placed)≥2"),
+    ],
+)
+def test_a_way_of_saying_it_is_among_the_readings(whose: str, text: str, meaning: str) -> None:
+    there = tenant(whose)
+    found = understand(text, there.catalog, there.as_of, there.catalog.timezone).candidates
+    clean = {members(one.definition) for one in found if not one.left}
+
+    assert members(parse_definition(meaning)) in clean, [write_definition(one.definition) for one in found]
+
+
+@pytest.mark.parametrize(
+    ("whose", "text"),
+    [
+        ("shop", "everybody but staff"),  # takes people out, and says no value
+        ("shop", "orders above 5"),  # an amount never becomes a count
+        ("saas", "who is about to cancel"),  # nothing that was done
+        ("saas", "the health of the turnstile"),  # no description of what is tested has the word
+        ("gym", "booked but never came"),  # what was done is no small talk
+    ],
+)
+def test_what_looks_like_it_is_not_taken_for_it(whose: str, text: str) -> None:
+    there = tenant(whose)
+    wrong = {
+        "everybody but staff": "tags contains staff",
+        "orders above 5": "count(order_placed)>5",
+        "who is about to cancel": "count(subscription_cancelled)≥1",
+        "the health of the turnstile": "health_score is_set",
+        "booked but never came": "count(visita_registrada)=0",
+    }[text]
+    found = understand(text, there.catalog, there.as_of, there.catalog.timezone).candidates
+
+    assert members(parse_definition(wrong)) not in {members(one.definition) for one in found if not one.left}
+
+
+def test_a_reading_that_says_of_nobody_takes_no_share_of_one_that_does() -> None:
+    there = tenant("saas")
+    first = understand("used the AI assistant", there.catalog, there.as_of, there.catalog.timezone).candidates[0]
+
+    assert first.probability >= CLEAR, write_definition(first.definition)
+
+
+def test_a_part_of_a_name_stands_for_nothing_else() -> None:
+    there = tenant("shop")
+    found = understand("Repeat Searchers", there.catalog, there.as_of, there.catalog.timezone).candidates
+
+    assert members(found[0].definition) == members(parse_definition('in segment "Repeat Searchers"', there.segments))
