@@ -26,7 +26,7 @@ async def evidence(
 ) -> UserEvidence:
     plan = data.plan(definition, as_of)
     query = render_evidence(plan, user_id=user_id)
-    return read_evidence(plan, (await clickhouse.fetch(query.sql, query.params, purpose="preview")).rows)
+    return read_evidence(plan, (await clickhouse.fetch(query.sql, query.params, purpose="preview", user=user_id)).rows)
 
 
 @pytest.mark.timeout(300)

@@ -22,6 +22,7 @@ from segment_copilot.errors import Finding, InvalidDefinition
 from segment_copilot.language import Definition, decode, parse
 from segment_copilot.language.catalog import Catalog
 from segment_copilot.stores.clickhouse import ClickHouse
+from segment_copilot.stores.merging import SUMS, sampled
 from segment_copilot.stores.postgres import Postgres
 from tests.support.language.data_sets import DataSet, deliver, fetch_members
 from tests.support.language.reference import IDENTIFY, Event
@@ -320,7 +321,7 @@ def drawn(data: DataSet, number: int, seed: int = 34) -> list[Json]:
 
 async def sample(clickhouse: ClickHouse, plan: Plan) -> list[str]:
     query = render_preview(plan, sample=10_000)
-    ((_, _, found),) = (await clickhouse.fetch(query.sql, query.params, purpose="compute")).rows
+    ((_, _, found),) = (await clickhouse.fetch(query.sql, query.params, purpose="compute", merge=sampled(10_000))).rows
     return list(found)
 
 
@@ -339,7 +340,7 @@ async def test_500_drawn_conditions_run_and_each_counts_right(module_clickhouse:
     plan = data.plan(wide(conditions), AS_OF)
     assert await sample(module_clickhouse, plan) == sorted(data.read(wide(conditions), AS_OF, universe))
     query = render_counts(plan, leaves(plan.root))
-    _, *counts = (await module_clickhouse.fetch(query.sql, query.params, purpose="compute")).rows[0]
+    _, *counts = (await module_clickhouse.fetch(query.sql, query.params, purpose="compute", merge=SUMS)).rows[0]
     for leaf, count in zip(conditions, counts, strict=True):
         assert count == len(data.read(of(leaf), AS_OF, universe)), leaf
 

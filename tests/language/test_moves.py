@@ -26,6 +26,7 @@ from segment_copilot.compiler.moves import EventsIn, differences, together
 from segment_copilot.compiler.slots import Range
 from segment_copilot.language.lengths import EARLIEST, LATEST, MICROSECOND
 from segment_copilot.stores.clickhouse import ClickHouse, Session
+from segment_copilot.stores.merging import ALIKE, ROWS
 from segment_copilot.stores.postgres import Postgres
 from tests.support.language.data_sets import SEGMENT_IDS, DataSet, deliver, draw_world, load_data_set
 from tests.support.language.reference import Event
@@ -65,10 +66,10 @@ async def evaluate(
 ) -> tuple[set[int], dict[int, set[str]]]:
     """The keys of who is to be evaluated, and the members among them by the place of the definition."""
     await session.fetch(CREATE_TOUCHED)
-    await session.insert("touched", ("user_id",), [(one,) for one in touched])
+    await session.insert("touched", ("user_id",), [(one,) for one in touched], tenant=asked.later[0].tenant_id)
     for query in render_persons(asked.later[0], asked.moves, since=since) + render_copies(asked.later):
         await session.fetch(query.sql, query.params)
-    persons = {row[0] for row in (await session.fetch("SELECT user_key FROM touched_persons")).rows}
+    persons = {row[0] for row in (await session.fetch("SELECT user_key FROM touched_persons", merge=ROWS)).rows}
     return persons, await members(session, SharedSlots(asked.later, names=TOUCHED), len(asked.later))
 
 
@@ -77,14 +78,14 @@ async def members(session: Session, shared: SharedSlots, number: int) -> dict[in
     for query in (shared.create(), shared.create_members(range(number))):
         await session.fetch(query.sql, query.params)
     found = {index: set[str]() for index in range(number)}
-    for index, user_id in (await session.fetch("SELECT segment_id, user_id FROM shared_members")).rows:
+    for index, user_id in (await session.fetch("SELECT segment_id, user_id FROM shared_members", merge=ROWS)).rows:
         found[index].add(user_id)
     return found
 
 
 async def keys_of(clickhouse: ClickHouse, user_ids: list[str]) -> dict[str, int]:
     sql = "SELECT id, sipHash64(id) FROM (SELECT arrayJoin({ids:Array(String)}) AS id)"
-    return dict((await clickhouse.fetch(sql, {"ids": user_ids}, purpose="preview")).rows)
+    return dict((await clickhouse.fetch(sql, {"ids": user_ids}, purpose="preview", merge=ALIKE)).rows)
 
 
 async def test_who_moves_is_named_and_evaluated_by_copied_rows_as_by_all(module_clickhouse: ClickHouse, data: DataSet):

@@ -16,6 +16,7 @@ from segment_copilot.events import write_block
 from segment_copilot.language import decode, parse
 from segment_copilot.language.catalog import Catalog
 from segment_copilot.stores.clickhouse import ClickHouse
+from segment_copilot.stores.merging import ROWS
 from tests.support.language.data_sets import WAYS, Way
 from tests.support.language.reference import Event, accept, members
 
@@ -819,7 +820,7 @@ async def compiled_members(clickhouse: ClickHouse, tenant_id: int, case: Case, w
     )
     shape, traits = way
     query = render_members(compiled.plan, shape=shape, traits=traits)
-    return {row[1] for row in (await clickhouse.fetch(query.sql, query.params, purpose="compute")).rows}
+    return {row[1] for row in (await clickhouse.fetch(query.sql, query.params, purpose="compute", merge=ROWS)).rows}
 
 
 async def store(clickhouse: ClickHouse, tenant_id: int, history: list[Event]) -> None:
@@ -871,7 +872,7 @@ async def test_of_several_segments_any_is_enough_and_none_is_asked(module_clickh
     ).plan
     for shape, traits in WAYS:
         query = render_members(plan, shape=shape, traits=traits)
-        rows = (await module_clickhouse.fetch(query.sql, query.params, purpose="compute")).rows
+        rows = (await module_clickhouse.fetch(query.sql, query.params, purpose="compute", merge=ROWS)).rows
         assert {row[1] for row in rows} == set(expected), shape
 
 

@@ -126,6 +126,7 @@ async def test_an_audience_is_explained_stage_by_stage(url: str, key: str, shop:
     assert "1 who placed an order in the last 7 days 2 2 1" in told
     assert "2 who have never done “wishlist_add” 1 1 2" in told
     assert "SELECT user_key, user_id" in told
+    assert any(line.endswith("1 time: 1 person; 2 times: 0; 3 times: 0; 4 times: 0; 5 times: 0") for line in told)
 
 
 async def test_what_empties_an_audience_is_told(url: str, key: str, shop: None):

@@ -33,12 +33,18 @@ UserId = Annotated[
 ]
 
 
+Sensitivity = Annotated[
+    bool, Meta(description="Tell of each condition what the whole count would be at values near its own")
+]
+
+
 class ExplainRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """A definition to explain; nothing is saved."""
 
     definition: RawDefinition
     as_of: Instant | None = None
     user_id: UserId | None = None
+    sensitivity: Sensitivity = False
 
 
 class ExplainSegmentRequest(Struct, frozen=True, forbid_unknown_fields=True):
@@ -46,6 +52,7 @@ class ExplainSegmentRequest(Struct, frozen=True, forbid_unknown_fields=True):
 
     as_of: Instant | None = None
     user_id: UserId | None = None
+    sensitivity: Sensitivity = False
 
 
 class ExplainedCondition(Struct, frozen=True):
@@ -92,7 +99,13 @@ class ExplanationController(Controller):
         each condition what was measured and whether it holds; a user nobody has seen has `in_universe` false.
         """
         _check_sees(caller, data.user_id)
-        work = explanations.definition(caller.tenant, bytes(data.definition), as_of=data.as_of, user_id=data.user_id)
+        work = explanations.definition(
+            caller.tenant,
+            bytes(data.definition),
+            as_of=data.as_of,
+            user_id=data.user_id,
+            sensitivity=data.sensitivity,
+        )
         return await _run(request, work)
 
     @post(
@@ -115,7 +128,13 @@ class ExplanationController(Controller):
         """
         wanted = data or ExplainSegmentRequest()
         _check_sees(caller, wanted.user_id)
-        work = explanations.segment(caller.tenant, segment_id, as_of=wanted.as_of, user_id=wanted.user_id)
+        work = explanations.segment(
+            caller.tenant,
+            segment_id,
+            as_of=wanted.as_of,
+            user_id=wanted.user_id,
+            sensitivity=wanted.sensitivity,
+        )
         return await _run(request, work)
 
 

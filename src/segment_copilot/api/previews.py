@@ -30,6 +30,11 @@ SEES_MEMBERS: Final = "members:read"
 SampleSize = Annotated[int, Meta(ge=0, le=MAX_SAMPLE, description="How many user ids to show")]
 
 
+Sensitivity = Annotated[
+    bool, Meta(description="Count each condition, and what the whole count would be at values near its own")
+]
+
+
 class PreviewRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """A definition to count; nothing is saved."""
 
@@ -37,6 +42,7 @@ class PreviewRequest(Struct, frozen=True, forbid_unknown_fields=True):
     as_of: Instant | None = None
     limit: SampleSize = 10
     breakdown: Annotated[bool, Meta(description="Count each condition by itself too")] = False
+    sensitivity: Sensitivity = False
 
 
 class EstimateRequest(Struct, frozen=True, forbid_unknown_fields=True):
@@ -45,6 +51,7 @@ class EstimateRequest(Struct, frozen=True, forbid_unknown_fields=True):
     as_of: Instant | None = None
     limit: SampleSize = 10
     breakdown: bool = False
+    sensitivity: Sensitivity = False
 
 
 class PreviewController(Controller):
@@ -79,6 +86,7 @@ class PreviewController(Controller):
                 as_of=data.as_of,
                 limit=data.limit if caller.may(SEES_MEMBERS) else 0,
                 breakdown=data.breakdown,
+                sensitivity=data.sensitivity,
             )
             preview = await run_while_connected(request, work)
         return _tell_withheld(_relocate_preview(preview), caller, data.limit)
@@ -109,6 +117,7 @@ class PreviewController(Controller):
                 as_of=wanted.as_of,
                 limit=wanted.limit if caller.may(SEES_MEMBERS) else 0,
                 breakdown=wanted.breakdown,
+                sensitivity=wanted.sensitivity,
             )
             preview = await run_while_connected(request, work)
         return _tell_withheld(_relocate_preview(preview), caller, wanted.limit)

@@ -12,8 +12,9 @@ from msgspec import UNSET, Struct, UnsetType
 
 from segment_copilot import compiler
 from segment_copilot.access.tenants import Tenant
-from segment_copilot.audiences.previews import ConditionCount, PreparedDefinition, Previews
+from segment_copilot.audiences.previews import PreparedDefinition, Previews
 from segment_copilot.audiences.references import References
+from segment_copilot.audiences.sensitivity import ConditionCount, Sensitivity
 from segment_copilot.compiler.evidence import Contribution, Verdict
 from segment_copilot.compiler.slots import GroupNode, Node, SlotNode
 from segment_copilot.errors import Finding
@@ -42,6 +43,7 @@ from segment_copilot.language.describe import describe_condition
 from segment_copilot.language.lengths import Length, before
 from segment_copilot.language.measure_checks import RANKED
 from segment_copilot.stores.clickhouse import ClickHouse, Purpose
+from segment_copilot.stores.merging import SUMS
 
 Logic = Literal["AND", "OR"]
 
@@ -142,12 +144,13 @@ class Explanations:
         *,
         as_of: datetime | None = None,
         user_id: str | None = None,
+        sensitivity: bool = False,
     ) -> Explanation:
         """Explain how the audience of *definition* comes about at *as_of* (default: now), and *user_id* in it."""
         prepared = await self._previews.prepare(tenant, definition, as_of=as_of or datetime.now(UTC))
         started = time.perf_counter()
         plan = prepared.compiled.plan
-        narrowed = await self.narrowing(prepared)
+        narrowed = await self.narrowing(prepared, sensitivity=sensitivity)
         members = compiler.render_members(plan)
         user = UNSET if user_id is None else await self.user_of_prepared(tenant, prepared, user_id)
         return Explanation(
@@ -169,24 +172,43 @@ class Explanations:
         )
 
     async def segment(
-        self, tenant: Tenant, segment_id: int, *, as_of: datetime | None = None, user_id: str | None = None
+        self,
+        tenant: Tenant,
+        segment_id: int,
+        *,
+        as_of: datetime | None = None,
+        user_id: str | None = None,
+        sensitivity: bool = False,
     ) -> Explanation:
         """Explain how the audience of a saved segment comes about, like `definition`."""
         definition = encode(await self._references.definition(tenant, segment_id))
-        return await self.definition(tenant, definition, as_of=as_of, user_id=user_id)
+        return await self.definition(tenant, definition, as_of=as_of, user_id=user_id, sensitivity=sensitivity)
 
-    async def narrowing(self, prepared: PreparedDefinition, *, purpose: Purpose = "preview") -> Narrowing:
-        """Count how the audience of a prepared definition comes about, stage by stage, by one query."""
-        audience = _Audience(prepared.definition, prepared.compiled.plan.root)
-        query = compiler.render_narrowing(prepared.compiled.plan, audience.conditions, audience.nodes)
-        result = await self._clickhouse.fetch(query.sql, query.params, purpose=purpose)
-        counted = _Counts(audience, compiler.read_narrowing(result.rows[0], audience.conditions, audience.nodes))
+    async def narrowing(
+        self, prepared: PreparedDefinition, *, sensitivity: bool = False, purpose: Purpose = "preview"
+    ) -> Narrowing:
+        """Count how the audience of a prepared definition comes about, stage by stage, by one query.
+
+        With *sensitivity* its conditions tell what it would be at values near theirs.
+        """
+        plan = prepared.compiled.plan
+        audience = _Audience(prepared.definition, plan.root)
+        varied = Sensitivity(prepared.definition, plan, prepared.catalog) if sensitivity else None
+        nodes = [*audience.nodes, *(varied.nodes if varied else ())]
+        query = compiler.render_narrowing(plan, audience.conditions, nodes)
+        result = await self._clickhouse.fetch(query.sql, query.params, purpose=purpose, merge=SUMS)
+        numbers = compiler.read_narrowing(result.rows[0], audience.conditions, nodes)
+        counted = _Counts(audience, numbers)
+        conditions = counted.conditions(prepared.names)
+        if varied is not None:
+            of_nodes = numbers.node_counts[len(audience.nodes) :]
+            conditions = tuple(varied.told(one, of_nodes) for one in conditions)
         stages = counted.stages(prepared.names)
         return Narrowing(
             matched_users=stages[-1].audience_after,
             universe=counted.universe,
             stages=stages,
-            conditions=counted.conditions(prepared.names),
+            conditions=conditions,
             emptied_by=counted.emptied_by(stages),
         )
 
@@ -207,7 +229,7 @@ class Explanations:
         """Explain whether the user matches a prepared definition, and why: the person whose id this is."""
         plan, person = prepared.compiled.plan, await self._links.person(tenant, user_id)
         query = compiler.render_evidence(plan, user_id=person.user_id, other_ids=person.other_ids)
-        result = await self._clickhouse.fetch(query.sql, query.params, purpose=purpose)
+        result = await self._clickhouse.fetch(query.sql, query.params, purpose=purpose, user=person.user_id)
         found = compiler.read_evidence(plan, result.rows)
         zone = ZoneInfo(prepared.definition.timezone or tenant.timezone)
         parts = _Audience(prepared.definition, plan.root).leaves
@@ -262,7 +284,7 @@ class _Counts:
         self.universe = numbers.universe
         self._audience = audience
         self._numbers = numbers
-        self._alone = {part.pointer: count for part, count in zip(audience.parts, numbers.node_counts, strict=True)}
+        self._alone = {part.pointer: count for part, count in zip(audience.parts, numbers.node_counts, strict=False)}
 
     def conditions(self, names: Mapping[int, str]) -> tuple[ConditionCount, ...]:
         return tuple(

@@ -84,7 +84,7 @@ class LiveMemberships:
             some = planned[start : start + _TOGETHER]
             slots = compiler.UserSlots([plan for _, plan in some])
             query = slots.query(person.user_id, other_ids=person.other_ids)
-            rows = (await self._clickhouse.fetch(query.sql, query.params, purpose="preview")).rows
+            rows = (await self._clickhouse.fetch(query.sql, query.params, purpose="preview", user=person.user_id)).rows
             found += [
                 SegmentOfUser(segment_id, every[segment_id].name, every[segment_id].member_count, instant)
                 for (segment_id, _), is_in in zip(some, slots.read(rows), strict=True)

@@ -13,29 +13,27 @@ from msgspec import UNSET, Struct, UnsetType
 from segment_copilot import compiler
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.audiences.references import References, lists_among
+from segment_copilot.audiences.sensitivity import ConditionCount, Sensitivity, leaves_of
+from segment_copilot.audiences.spread import check_spread
 from segment_copilot.compiler import Compiled, Referenced, all_conditions, leaves, referenced_segments
 from segment_copilot.errors import Finding, InvalidInput
 from segment_copilot.events.discovery import Discovery
 from segment_copilot.events.identity_links import IdentityLinks
 from segment_copilot.events.values import Values
-from segment_copilot.language import Condition, Definition, Group, Leaf, Tier, encode, parse, tier_of
+from segment_copilot.language import Definition, Tier, encode, parse, tier_of
 from segment_copilot.language.catalog import Catalog
 from segment_copilot.language.describe import describe, describe_condition
 from segment_copilot.language.lint import lint
 from segment_copilot.stores.clickhouse import ClickHouse, Purpose
+from segment_copilot.stores.merging import SUMS, sampled
+from segment_copilot.stores.turns import FairTurns
 
+_AT_ONCE: Final = 1_000  # previews of a process
+_QUEUE_SECONDS: Final = 5.0  # for a tenant's turn
 MAX_SAMPLE: Final = 1_000
 _CATALOG_WARNINGS: Final = frozenset(
     {"unknown_name", "never_received", "named_elsewhere", "value_type_unseen", "unseen_value"}
 )
-
-
-class ConditionCount(Struct, frozen=True):
-    """How many users one condition matches by itself."""
-
-    pointer: str
-    words: str
-    matched_users: int
 
 
 class Preview(Struct, frozen=True, omit_defaults=True):
@@ -77,15 +75,26 @@ class PreparedDefinition(Struct, frozen=True):
     words: str
     warnings: tuple[Finding, ...]
     lists: frozenset[UUID]
+    catalog: Catalog
 
 
 class Previews:
     """Counts audiences of all tenants; every method takes the tenant, or a definition that was prepared for one."""
 
     def __init__(
-        self, clickhouse: ClickHouse, discovery: Discovery, values: Values, references: References, links: IdentityLinks
+        self,
+        clickhouse: ClickHouse,
+        discovery: Discovery,
+        values: Values,
+        references: References,
+        links: IdentityLinks,
+        *,
+        of_one: int = _AT_ONCE,
     ) -> None:
         self._clickhouse = clickhouse
+        self._turns = FairTurns(
+            _AT_ONCE, of_one=of_one, late="Other previews of this tenant come first. Ask again later."
+        )
         self._links = links
         self._discovery = discovery
         self._values = values
@@ -111,6 +120,7 @@ class Previews:
         parsed = parse(definition)
         named = [located.leaf for located in parsed.leaves]
         references = await self._references.load(tenant, referenced_segments(named))
+        check_spread(self._clickhouse, parsed, references)
         catalog = await self._discovery.catalog(tenant)
         linked = await self._links.has_any(tenant)
         compiled = self._compile(parsed, catalog, references, tenant, as_of, own_id, linked=linked)
@@ -126,7 +136,9 @@ class Previews:
         odd = lint(bound, as_of=as_of, timezone=catalog.timezone)
         warnings = (*compiled.bound.warnings, *odd)
         lists = lists_among(references.values())
-        return PreparedDefinition(compiled, bound, names, tier, reason, describe(bound, names), warnings, lists)
+        return PreparedDefinition(
+            compiled, bound, names, tier, reason, describe(bound, names), warnings, lists, catalog
+        )
 
     def _compile(
         self,
@@ -157,11 +169,19 @@ class Previews:
         as_of: datetime | None = None,
         limit: int = 10,
         breakdown: bool = False,
+        sensitivity: bool = False,
         purpose: Purpose = "preview",
     ) -> Preview:
-        """Count who matches at *as_of* (default: now), and show the first *limit* by id."""
-        prepared = await self.prepare(tenant, definition, as_of=as_of or datetime.now(UTC))
-        return await self.count(prepared, limit=limit, breakdown=breakdown, purpose=purpose)
+        """Count who matches at *as_of* (default: now), and show the first *limit* by id.
+
+        A tenant's previews wait for one another before anything is done: a long definition takes a while of this process, too.
+        """
+        turn = await self._turns.next(tenant.id, _QUEUE_SECONDS)
+        try:
+            prepared = await self.prepare(tenant, definition, as_of=as_of or datetime.now(UTC))
+            return await self.count(prepared, limit=limit, breakdown=breakdown, sensitivity=sensitivity, purpose=purpose)
+        finally:
+            turn.end()
 
     async def estimate(
         self,
@@ -171,27 +191,51 @@ class Previews:
         as_of: datetime | None = None,
         limit: int = 10,
         breakdown: bool = False,
+        sensitivity: bool = False,
     ) -> Preview:
         """Count who matches a saved segment's definition at *as_of* (default: now); its members stay as they are."""
         definition = encode(await self._references.definition(tenant, segment_id))
-        return await self.preview(tenant, definition, as_of=as_of, limit=limit, breakdown=breakdown)
+        return await self.preview(
+            tenant, definition, as_of=as_of, limit=limit, breakdown=breakdown, sensitivity=sensitivity
+        )
 
     async def count(
-        self, prepared: PreparedDefinition, *, limit: int = 10, breakdown: bool = False, purpose: Purpose = "preview"
+        self,
+        prepared: PreparedDefinition,
+        *,
+        limit: int = 10,
+        breakdown: bool = False,
+        sensitivity: bool = False,
+        purpose: Purpose = "preview",
     ) -> Preview:
-        """Count who matches a prepared definition."""
+        """Count who matches a prepared definition; with *sensitivity* also who would at values near those of its conditions."""
         if not 0 <= limit <= MAX_SAMPLE:
             finding = Finding("/limit", "out_of_range", f"limit is a whole number from 0 to {MAX_SAMPLE:,}.")
             raise InvalidInput(finding.detail, findings=[finding])
         plan, universe, matched, ids = prepared.compiled.plan, 0, 0, list[str]()
         started = time.perf_counter()
-        queries = [compiler.render_preview(plan, sample=limit, keys=keys) for keys in prepared.compiled.ranges]
+        varied = Sensitivity(prepared.definition, plan, prepared.catalog) if sensitivity else None
+        nodes = [] if varied is None else [*leaves(plan.root), *varied.nodes]
+        queries = [
+            compiler.render_preview_of_many(plan, nodes, sample=limit, keys=keys)
+            if nodes
+            else compiler.render_preview(plan, sample=limit, keys=keys)
+            for keys in prepared.compiled.ranges
+        ]
+        counts = [0] * len(nodes)
         for query in queries:
-            result = await self._clickhouse.fetch(query.sql, query.params, purpose=purpose)
-            ((in_universe, in_audience, sample),) = result.rows
+            result = await self._clickhouse.fetch(query.sql, query.params, purpose=purpose, merge=sampled(limit))
+            ((in_universe, in_audience, sample, *in_nodes),) = result.rows
             universe, matched = universe + in_universe, matched + in_audience
+            counts = [before + more for before, more in zip(counts, in_nodes, strict=True)]
             ids += sample
-        conditions = await self._breakdown(prepared, purpose) if breakdown else UNSET
+        conditions: tuple[ConditionCount, ...] | UnsetType = UNSET
+        if varied is not None:
+            conditions = tuple(
+                varied.told(one, counts[len(counts) - len(varied.nodes) :]) for one in _alone(prepared, counts)
+            )
+        elif breakdown:
+            conditions = await self._breakdown(prepared, purpose)
         return Preview(
             matched_users=matched,
             universe=universe,
@@ -208,15 +252,10 @@ class Previews:
 
     async def _breakdown(self, prepared: PreparedDefinition, purpose: Purpose) -> tuple[ConditionCount, ...]:
         """Count how many users each condition matches by itself."""
-        described = _leaves_in_words(all_conditions(prepared.definition), prepared.names)
-        planned = leaves(prepared.compiled.plan.root)
-        query = compiler.render_counts(prepared.compiled.plan, planned)
-        result = await self._clickhouse.fetch(query.sql, query.params, purpose=purpose)
+        query = compiler.render_counts(prepared.compiled.plan, leaves(prepared.compiled.plan.root))
+        result = await self._clickhouse.fetch(query.sql, query.params, purpose=purpose, merge=SUMS)
         _, *counts = result.rows[0]
-        return tuple(
-            ConditionCount(leaf.pointer, words, matched)
-            for leaf, words, matched in zip(planned, described, counts, strict=True)
-        )
+        return _alone(prepared, counts)
 
     async def overlap(
         self, first: PreparedDefinition, second: PreparedDefinition, *, purpose: Purpose = "preview"
@@ -225,7 +264,7 @@ class Previews:
         plan, other = first.compiled.plan, second.compiled.plan
         assert (plan.tenant_id, plan.as_of) == (other.tenant_id, other.as_of)  # noqa: S101  # what is asked of the store
         query = compiler.render_counts(plan, [plan.root, other.root, compiler.conjunction(plan.root, other.root)])
-        result = await self._clickhouse.fetch(query.sql, query.params, purpose=purpose)
+        result = await self._clickhouse.fetch(query.sql, query.params, purpose=purpose, merge=SUMS)
         return Overlap(*result.rows[0])
 
     async def count_over_time(self, tenant: Tenant, definition: Definition, instants: Sequence[datetime]) -> list[int]:
@@ -247,7 +286,7 @@ class Previews:
             for keys in compiled.ranges:
                 query = compiler.render_keys(compiled.plan, traits="history", keys=keys)
                 sql = f"SELECT count() FROM (\n{query.sql}\n)"
-                result = await self._clickhouse.fetch(sql, query.params, purpose="history")
+                result = await self._clickhouse.fetch(sql, query.params, purpose="history", merge=SUMS)
                 count += result.rows[0][0]
             counts.append(count)
         return counts
@@ -262,12 +301,10 @@ def conditions_in_words(definition: Definition, names: Mapping[int, str]) -> tup
     )
 
 
-def _leaves_in_words(conditions: list[Condition], names: Mapping[int, str]) -> list[str]:
-    found = list[str]()
-    for condition in conditions:
-        if isinstance(condition, Group):
-            found.extend(_leaves_in_words(condition.conditions, names))
-        else:
-            leaf: Leaf = condition
-            found.append(describe_condition(leaf, names))
-    return found
+def _alone(prepared: PreparedDefinition, counts: Sequence[int]) -> tuple[ConditionCount, ...]:
+    """Return each condition that is no group with its number of users, the first of *counts*."""
+    conditions = leaves_of(all_conditions(prepared.definition))
+    return tuple(
+        ConditionCount(node.pointer, describe_condition(leaf, prepared.names), matched)
+        for node, leaf, matched in zip(leaves(prepared.compiled.plan.root), conditions, counts, strict=False)
+    )

@@ -165,7 +165,7 @@ class Sandbox:
         traits = msgspec.json.decode(tried.payload, type=dict[str, msgspec.Raw])
         slots = slots_of([one.tree for one in planned])
         touched = [slot for slot in slots if compiler.can_change(slot, tried.event_type, traits)]
-        async with self._clickhouse.session(purpose="sandbox") as session:
+        async with self._clickhouse.session(purpose="sandbox", user=person.user_id) as session:
             await self._copy(session, tenant, person)
             await _write(session, await _absent(session, waiting))
             is_known = bool((await session.fetch(_SEEN, {"as_of": as_of})).rows[0][0])

@@ -32,6 +32,7 @@ async def fetch_explanation(
         raise InvalidInput(f"The definition is not JSON: {error}.", code="malformed_json") from error
     body: dict[str, Any] = {"definition": msgspec.Raw(definition)}
     body |= {name: value for name, value in (("as_of", as_of), ("user_id", user_id)) if value is not None}
+    body["sensitivity"] = user_id is None
     headers = {"Authorization": f"ApiKey {service.key}", "Content-Type": "application/json"}
     async with httpx2.AsyncClient(base_url=service.url, headers=headers, timeout=30) as client:
         return await read_answer(client.post("/api/segments/explain/", content=msgspec.json.encode(body)))
@@ -69,9 +70,28 @@ def _draw_stages(explanation: Mapping[str, Any], console: Console) -> None:
         for each in explanation["conditions"]:
             table.add_row(_place(each["pointer"]), Text(each["words"]), f"{each['matched_users']:,}")
         console.print(table)
+    _draw_neighbours(explanation["conditions"], console)
     if emptied_by := explanation.get("emptied_by"):
         places = ", ".join(map(_place, emptied_by["pointers"]))
         console.print(f"[bold yellow]{escape(emptied_by['detail'])}[/] [dim]{escape(places)}[/]")
+
+
+def _draw_neighbours(conditions: Sequence[Mapping[str, Any]], console: Console) -> None:
+    """Draw how many people there would be if a number or a length of one condition were another one."""
+    table = _table("", "condition", "with another value, people in all")
+    for each in conditions:
+        for name in ("neighbours", "window_neighbours"):
+            if found := each.get(name):
+                table.add_row(_place(each["pointer"]), Text(each["words"]), neighbours_in_words(found))
+    if table.row_count:
+        console.print(table)
+
+
+def neighbours_in_words(neighbours: Sequence[Mapping[str, Any]]) -> str:
+    """Return what the count would be at each value: "4 times: 310 people; 5 times: 120"."""
+    first, *rest = (f"{one['words']}: {one['matched_users']:,}" for one in neighbours)
+    people = "person" if neighbours[0]["matched_users"] == 1 else "people"
+    return "; ".join([f"{first} {people}", *rest])
 
 
 def _draw_user(user: Mapping[str, Any], console: Console) -> None:

@@ -39,8 +39,10 @@ from segment_copilot.compiler.render import (
     render_members,
     render_membership_insert,
     render_preview,
+    render_preview_of_many,
     shape_of,
 )
+from segment_copilot.compiler.sensitivity import roots_with
 from segment_copilot.compiler.slot_sets import CREATE_ARRIVED, EVERYBODY, TOUCHED_BY_CAUSE, Asked, Kept, SlotSets
 from segment_copilot.compiler.slots import Plan, conjunction, leaves
 from segment_copilot.compiler.tables import Person
@@ -136,7 +138,9 @@ __all__ = [
     "render_narrowing",
     "render_persons",
     "render_preview",
+    "render_preview_of_many",
     "render_trait_filter",
+    "roots_with",
     "shape_of",
     "slots_between",
 ]

@@ -116,6 +116,27 @@ def render_preview(
     return query(sql("SELECT\n{}\n{}", _listed(columns), rendering.users()))
 
 
+def render_preview_of_many(
+    plan: Plan, nodes: Sequence[Node], *, sample: int, keys: KeyRange | None = None
+) -> CompiledQuery:
+    """Write the row of `render_preview`, and in it the number of users of each of *nodes*: every source is read once.
+
+    The nodes are parts of the plan, or made of them.
+    """
+    rendering = _Rendering(plan, "bitmasks", keys=keys)
+    root, *trees = [normal(node) for node in (plan.root, *nodes)]
+    masks = Bitmasks([root, *trees])
+    columns = [
+        sql("count() AS universe"),
+        sql("countIf({} AS is_member) AS matched_users", masks.test(root)),
+        _sample(sample),
+        *(sql("countIf({}) AS count_{}", masks.test(tree), index) for index, tree in enumerate(trees)),
+    ]
+    universe = nested(sql("SELECT user_id, user_key\n{}", rendering.users()))
+    template = "SELECT\n{}\nFROM {} AS universe\nLEFT JOIN {} AS happened USING (user_key)"
+    return query(sql(template, _listed(columns), universe, nested(masks.rows(rendering.sources))))
+
+
 def render_membership_insert(
     plan: Plan, *, segment_id: int, run_id: UUID, shape: Shape | None = None, keys: KeyRange | None = None
 ) -> CompiledQuery:

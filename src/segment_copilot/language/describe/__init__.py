@@ -4,8 +4,8 @@
 (people who never did are not included)." It reads no store and says nothing about numbers of people.
 """
 
-from segment_copilot.language.describe.sentences import describe, describe_condition
+from segment_copilot.language.describe.sentences import describe, describe_condition, describe_value
 from segment_copilot.language.describe.shares import in_percent, percent
 from segment_copilot.language.describe.titles import entitle
 
-__all__ = ["describe", "describe_condition", "entitle", "in_percent", "percent"]
+__all__ = ["describe", "describe_condition", "describe_value", "entitle", "in_percent", "percent"]

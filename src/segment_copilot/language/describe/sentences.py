@@ -17,6 +17,7 @@ from segment_copilot.language import (
     EventSequence,
     EventTime,
     Group,
+    Leaf,
     MeasureCompare,
     Monetary,
     Rank,
@@ -317,3 +318,15 @@ def _pair(value: float | list[int | float], value2: float | UnsetType) -> tuple[
     if isinstance(value, list):
         return value[0], value[1]
     return value, None if value2 is UNSET else value2
+
+
+def describe_value(leaf: Leaf, value: float | str, *, is_length: bool) -> str:
+    """Return a number or a length that a condition could have: "5 times", "3 weeks", "27 days", "500"."""
+    if isinstance(value, str):
+        return tell_length(value)
+    if is_length:
+        return tell_days(int(value))
+    number, plural = tell_number(value), "" if value == 1 else "s"
+    if isinstance(leaf, EventPeriods):
+        return f"{number} {leaf.period}{plural}"
+    return f"{number} time{plural}" if isinstance(leaf, EventCount) else number
