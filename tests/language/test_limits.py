@@ -380,10 +380,10 @@ async def test_500_conditions_that_each_mean_one_user_find_500(
 
 async def test_eight_levels_run(module_clickhouse: ClickHouse, data: DataSet):
     everyone = set(data.universe(AS_OF))
-    definitions = [deep(drawn(data, DEPTH, seed)) for seed in range(30)]
+    definitions = [deep(drawn(data, DEPTH, seed)) for seed in range(40)]
     valid = [one for one in definitions if parse(one).definition]  # a where group in the last level is one too many
-    found = [await assert_right(module_clickhouse, data, definition) for definition in valid[:12]]
-    assert len(found) == 12
+    found = [await assert_right(module_clickhouse, data, definition) for definition in valid[:18]]
+    assert len(found) == 18
     assert sum(set() < members < everyone for members in found) >= 4
 
 
