@@ -425,3 +425,51 @@ def test_an_order_over_a_draft_stays_refused(text: str) -> None:
     calls, told = calls_of({"draft": {"name": "Mine", "definition": document(OPENERS)}}, text)
 
     assert (calls, "I cannot save" in told) == ([], True)
+
+
+# What may mean something else is asked about, and what was said is not lost.
+
+
+@pytest.mark.parametrize(
+    ("base", "text"),
+    [
+        (OPENERS, "only those who opened the flash sale campaign"),  # of the emails it counts, or one more?
+        ("last(order_placed)>60d", "45 days without an order"),  # the same silence, or another?
+        (
+            "country=ES & count(order_placed)≥3 in 90d",
+            "without orders",
+        ),  # without the condition, or without the people?
+    ],
+)
+def test_what_may_be_meant_otherwise_is_asked(base: str, text: str) -> None:
+    found = edit(base, text)
+
+    assert isinstance(found, Asked), found
+
+
+@pytest.mark.parametrize(
+    ("base", "text", "wanted"),
+    [
+        (
+            "count(order_placed)≥1 from 2026-05-01 to 2026-06-01",
+            "April as well",
+            "count(order_placed)≥1 from 2026-04-01 to 2026-06-01",
+        ),
+        (
+            "count(order_placed)≥2 from 2026-04-06",
+            "until the end of May",
+            "count(order_placed)≥2 from 2026-04-06 to 2026-06-01",
+        ),
+        ("count(order_placed) 5..9 in 28d", "shift the range to 3-6", "count(order_placed) 3..6 in 28d"),
+        ("count(cart_add)≥1 this month", "instead of carts, orders", "count(order_placed)≥1 this month"),
+    ],
+)
+def test_both_ends_lists_and_times_are_kept(base: str, text: str, wanted: str) -> None:
+    assert edited(base, text).definition == parse_definition(wanted, SEGMENTS)
+
+
+def test_one_and_another_that_are_left_out_are_both_left_out() -> None:
+    out = edited(ORDERS, "exclude Staff and High LTV").definition.exclude
+
+    assert out
+    assert (out.logic, len(out.conditions)) == ("OR", 2)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from itertools import pairwise
 from typing import Any, Final
 
 from msgspec import Struct, structs
@@ -19,22 +18,16 @@ from segment_copilot.english.orders import without_orders
 from segment_copilot.english.outcomes import Asked, Choice, Drafted, Outcome, Refused
 from segment_copilot.english.plan import Base, Context
 from segment_copilot.english.questions.intents import (
-    Slots,
     Understood,
     asked,
     content,
-    known_words,
     phrases_of,
     words_of,
 )
-from segment_copilot.english.questions.named import Unfit, event_in, field_in, other_value
+from segment_copilot.english.questions.leaning import GATE, LONG, plain, question_in
 from segment_copilot.english.questions.open_words import answered, ask_about
-from segment_copilot.english.questions.question import Question, user_in
-from segment_copilot.english.times import dates
 from segment_copilot.english.words.languages import said_in_english_only
 from segment_copilot.english.words.lexer import Token, depth, read
-from segment_copilot.english.words.lexicon import stems
-from segment_copilot.english.words.sentence import read_sentence
 from segment_copilot.errors import InvalidDefinition
 from segment_copilot.language import decode, encode, meaning
 from segment_copilot.language.decode import MAX_DEPTH
@@ -48,17 +41,10 @@ STEPS: Final = 600_000
 _REMEMBERED: Final = 12
 _ALIKE: Final = 80  # of 100
 _LONGEST_ANSWER: Final = 12  # words
-_BARE: Final = 3  # words of "refunds?"
-_LONG: Final = 80  # words: a longer message is no question, but one of its last sentences may be
-_LAST: Final = 3
-_SHORT: Final = 7  # words of a message that leans on another without saying so
 _ORDINALS: Final = {
     "first": 1, "second": 2, "third": 3, "fourth": 4, "1st": 1, "2nd": 2, "3rd": 3, "4th": 4, "one": 1, "two": 2, "three": 3, "four": 4,
     "a": 1, "b": 2, "c": 3, "d": 4, "1": 1, "2": 2, "3": 3, "4": 4, "last": -1, "former": 1, "latter": -1,
 }  # fmt: skip
-_FORMS: Final = stems(
-    "table chart graph plot list bar bars number text card picture diagram line csv again please same"
-)
 
 ReadAudience = Callable[[str], Outcome]
 ReadEdit = Callable[[str, Base], Outcome | None]
@@ -170,7 +156,7 @@ def _read(before: Said, text: str, context: Context, reads: Reads) -> Said:
         return gated
     if (counted := _COUNTED.match(text)) is not None and not content(_without(counted[2])):
         return _audience(counted[1], reads, counts=True)
-    understood = _fitting(_question(before, text, context), before)
+    understood = _fitting(question_in(text, context, before.question, before.base), before)
     edit = reads.edit(text, before.base) if before.base and reads.edit and not _is_told(understood) else None
     if isinstance(edit, Drafted | Asked):
         return Said(text, edit=edit)
@@ -188,15 +174,20 @@ def _read(before: Said, text: str, context: Context, reads: Reads) -> Said:
         return Said(text, outcome=Refused(""))
     kept, orders = without_orders(text)
     found = _audience(kept, reads)
-    if before.base is not None and isinstance(found.outcome, Drafted) and _is_part(kept):
-        return Said(text, edit=_more_or_anew(before.base, found.outcome, context))
+    if isinstance(found.outcome, Drafted) and _is_part(kept) and (before.base is not None or before.text):
+        alone = Choice(describe(found.outcome.definition, context.segment_names), found.outcome)
+        return (
+            Said(text, edit=_more_or_anew(before.base, found.outcome, context))
+            if before.base is not None
+            else Said(text, outcome=Asked("Do you mean this, and nothing of what you said before?", (alone,)))
+        )
     quotes = tuple(quote for quote in found.quotes if quote["text"] in text)  # an order may have stood inside of one
     return structs.replace(found, orders=orders, quotes=quotes)
 
 
 def _gated(before: Said, text: str, context: Context, reads: Reads) -> Said | None:
     """Return what a greeting, thanks or an order is taken for; None for any other message."""
-    gate = asked(_plain(text, context), only=_GATE) if len(read(text)) <= _LONG else None
+    gate = asked(plain(text, context), only=GATE) if len(read(text)) <= LONG else None
     if gate is None or gate.intent.name != "order":
         return None if gate is None else Said(text, question=gate)
     edit = reads.edit(text, before.base) if before.base and reads.edit else None
@@ -297,7 +288,7 @@ def _settled(before: Said, text: str, reads: Reads) -> Said | None:
     words = content(read(text))
     if not isinstance(before.outcome, Asked | Refused) or not words or len(words) > _LONGEST_ANSWER:
         return None
-    corrects = words[0].lower in lexicon.words("negations")
+    corrects = text.lower().startswith(("no,", "no ", "not ", "instead "))
     if corrects or text.rstrip().endswith("?") or (_names_people(text) and isinstance(reads.audience(text), Drafted)):
         return None
     found = _in_own_words(before, text.strip(), reads)
@@ -383,118 +374,3 @@ def picked(text: str, labels: Sequence[str]) -> int | None:
         return None  # another number than the option's is another answer
     found = process.extractOne(text, labels, scorer=fuzz.token_set_ratio, processor=utils.default_process, score_cutoff=_ALIKE)  # fmt: skip
     return found[2] if found else None
-
-
-# Questions, and those that lean on the one before
-
-
-def _question(before: Said, text: str, context: Context) -> Understood | None:
-    user, rest, sure = user_in(text)
-    if user:
-        found = asked(_sorted(rest, context, user=user))
-        if found is not None and (sure or found.slots.segments or not found.slots.text):
-            return found
-    question = _sorted(text, context)
-    if len(question.tokens) > _LONG:
-        return _one_sentence(question, context)
-    earlier = before.question if before.question is not None and before.question.intent.follows else None
-    base = before.base is not None and not question.mentions
-    if earlier is None:
-        found = asked(question, base=base) or _one_sentence(question, context)
-        return found or _of_the_viewed(before, question, context)
-    core, opened = _opened(question, context)
-    leans = opened or _points(question) or len(question.free) <= _BARE
-    if leans and (found := _substituted(earlier, core)) is not None:
-        return found
-    if leans and (found := asked(core, inherited=earlier.slots)) is not None:
-        return found
-    found = asked(question, base=base)
-    if found is None and len(question.free) <= _SHORT:
-        found = asked(core, inherited=earlier.slots)
-    return found or _one_sentence(question, context)
-
-
-def _of_the_viewed(before: Said, question: Question, context: Context) -> Understood | None:
-    """Of "is it growing?", "trend": a question about the saved segment that the person looks at."""
-    segment = context.catalog.segments.get(before.base.segment_id or 0) if before.base is not None else None
-    if segment is None or question.mentions or len(question.free) > _SHORT:
-        return None
-    return asked(question, inherited=Slots(segments=(segment,)))
-
-
-def _sorted(text: str, context: Context, *, user: str = "") -> Question:
-    names = context.names
-    read_as = read_sentence(text, names.vocabulary | known_words(), names.is_name)
-    today = dates.local_date(context.as_of, context.timezone)
-    return Question(read_as.tokens, context.index, today, user=user, notes=tuple(note for _, note in read_as.notes))
-
-
-_GATE: Final = ("secrets", "other workspace", "greeting", "itself", "order", "acknowledged")
-"""Rows that are tried before a change of the draft: none of them is one."""
-
-
-def _plain(text: str, context: Context) -> Question:
-    return Question(read(text), context.index, dates.local_date(context.as_of, context.timezone))
-
-
-def _one_sentence(question: Question, context: Context) -> Understood | None:
-    """Of "that sounds wrong. How many members does it have?": the question among remarks, the last one first."""
-    today = dates.local_date(context.as_of, context.timezone)
-    ends = [at for at, token in enumerate(question.tokens) if token.text in {".", "!", "?"}]
-    for start, end in list(pairwise([-1, *ends]))[: -_LAST - 1 : -1]:
-        if question.tokens[end].text == "?" and 1 < end - start <= min(_LONG, len(question.tokens) - 1):
-            found = asked(Question(question.tokens[start + 1 : end + 1], context.index, today))
-            if found is not None and found.intent.name not in _GATE:
-                return found
-    return None
-
-
-def _opened(question: Question, context: Context) -> tuple[Question, bool]:
-    """Return the question without the words that lean on what was said before, and whether there were any."""
-    tokens, opened = question.tokens, False
-    phrases = [tuple(phrase.split()) for phrase in phrases_of("openers")]
-    while found := next((one for one in phrases if tuple(token.lower for token in tokens[: len(one)]) == one), None):
-        tokens, opened = tokens[len(found) :], True
-    by = bool(tokens) and tokens[0].lower in {"by", "per", "in", "on", "as"}
-    today = dates.local_date(context.as_of, context.timezone)
-    return Question(tokens, context.index, today), opened or by
-
-
-def _points(question: Question) -> bool:
-    return not question.mentions and bool(
-        {"it", "its", "they", "them", "their", "that", "those"} & set(question.lowers)
-    )
-
-
-def _substituted(earlier: Understood, core: Question) -> Understood | None:
-    """Return the earlier question with the time span, segment, event or property of this one; None when it says more."""
-    before = earlier.slots
-    left = tuple(at for at in core.free if core.tokens[at].stem not in _FORMS and content((core.tokens[at],)))
-    spent = frozenset(core.free) - frozenset(left)
-    event, field = before.event, before.field
-    if left and event is not None:
-        found = other_value(core, left, event) or event_in(core, spent, left)
-        event = None if isinstance(found, Unfit) else found
-    elif left and field is not None:
-        owned = field_in(core, spent, left, "")
-        field = None if isinstance(owned, Unfit) else owned
-    elif left:
-        return None
-    if (event, field) == (None, None) and left:
-        return None
-    if core.segments and len(core.segments) != len(before.segments):
-        return None
-    if not (left or core.windows or core.segments or any(core.tokens[at].stem in _FORMS for at in core.free)):
-        return None
-    return structs.replace(earlier, slots=_merged(before, core, event, field))
-
-
-def _merged(before: Slots, core: Question, event: Any, field: Any) -> Slots:
-    return structs.replace(
-        before,
-        segments=core.segments or before.segments,
-        windows=core.windows or before.windows,
-        event=event,
-        field=field,
-        notes=core.notes,
-    )

@@ -61,6 +61,9 @@ def set_or_add(desk: Desk, parts: Parts) -> list[Made]:
         return [] if old else add(desk, parts)
     if (made := set_to(desk, parts)) or old or (new.negated and not new.values and new.says({","})):
         return [*made, *_of_age(desk, new, made)]
+    fitted = [(place, fit_in(desk, new, Target(place, open=True))) for place in desk.places]
+    if any(fit is not None and fit[0] == place.node for place, fit in fitted):
+        return [Made(desk.definition)]  # it says again what the draft has
     alone = all(len(one.definition.conditions) == 1 and not one.definition.exclude for one in readings(desk, new))
     plain = all(one.probability >= _PLAIN for one in desk.audiences(new.text)[:1])  # no verb says that it is one more
     return [structs.replace(one, sure=one.sure and plain) for one in _once(desk, add(desk, parts))] if alone else []
@@ -104,6 +107,7 @@ def add(desk: Desk, parts: Parts) -> list[Made]:
     if new.quantities and not new.windows and not new.values and (same := set_to(desk, {"new": new})):
         return same
     made: list[Made] = []
+    pointing = new.text.lower().startswith(("it ", "before ", "after "))
     for one in readings(desk, new):
         definition = one.definition
         if _is_known(desk, definition):
@@ -117,7 +121,7 @@ def add(desk: Desk, parts: Parts) -> list[Made]:
                 excluding(changed, definition.exclude.conditions) if definition.exclude else changed, one.rank, one.sure
             )
         )
-    return made
+    return _once(desk, made) if pointing else made
 
 
 def _second_bound(desk: Desk, new: Part) -> list[Made]:
@@ -197,6 +201,8 @@ def either(desk: Desk, parts: Parts) -> list[Made]:
         return values
     made: list[Made] = []
     for condition, one in wholes_said(desk, new):
+        if _is_implied(desk, condition):
+            continue
         made.append(structs.replace(one, definition=joined(desk.definition, [condition], "OR")))
         last = desk.places[-1] if len(desk.definition.conditions) > 1 else None
         about = [place for place in desk.places if not place.excluded and events_of(place.node)]
@@ -272,7 +278,7 @@ def filtered(desk: Desk, new: Part, *, turned: bool = False) -> list[Made]:
     """Return the draft whose events are fewer: of "only orders over $50", "ignore orders under $20", "the urgent ones"."""
     made: list[Made] = []
     for place in desk.places:
-        events = events_of(place.node)
+        events = () if turned and getattr(place.node, "value", 1) == 0 else events_of(place.node)
         tests = tests_said(new, events[0]) if len(events) == 1 and not place.excluded and not whose(new) else ()
         changed: Condition | None = place.node
         for test in tests if len(tests) == 1 or not turned else ():

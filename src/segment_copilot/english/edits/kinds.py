@@ -9,16 +9,7 @@ from msgspec import structs
 
 from segment_copilot.english.edits.adding import add, add_people, either, include, only, set_or_add, too, who
 from segment_copilot.english.edits.meant import Change, Made, Parts
-from segment_copilot.english.edits.removing import (
-    anywhere,
-    drop_people,
-    exclude,
-    keep,
-    negate,
-    remove,
-    same,
-    timeless,
-)
+from segment_copilot.english.edits.removing import anywhere, drop_people, exclude, keep, negate, remove, same, timeless
 from segment_copilot.english.edits.replacing import instead, swap
 from segment_copilot.english.edits.said import Desk
 from segment_copilot.english.edits.setting import at, bound, moved

@@ -8,27 +8,14 @@ from typing import Any, Final
 from msgspec import UNSET, Struct, structs
 
 from segment_copilot.english import lexicon
-from segment_copilot.english.edits.aspects import (
-    WINDOWED,
-    events_of,
-    has_window,
-    tests_field,
-    tests_of,
-    with_values,
-)
+from segment_copilot.english.edits.aspects import WINDOWED, events_of, has_window, tests_field, tests_of, with_values
 from segment_copilot.english.edits.said import Desk, Part
 from segment_copilot.english.edits.tree import Place, as_one, put
 from segment_copilot.english.linking.names import Value
 from segment_copilot.english.reading.audience import CLEAR
 from segment_copilot.english.reading.rules.told import all_tests, said
 from segment_copilot.english.reading.spans import Mention, Span, union
-from segment_copilot.language import (
-    Condition,
-    Definition,
-    PropertyTest,
-    SegmentMembership,
-    UserProperty,
-)
+from segment_copilot.language import Condition, Definition, PropertyTest, SegmentMembership, UserProperty
 from segment_copilot.language.operators import OPERATORS
 
 _LIKELY: Final = 0.3
@@ -91,7 +78,9 @@ def readings(desk: Desk, new: Part, likely: float = _LIKELY) -> list[Made]:
         return [Made(Definition("AND", [node])) for node in _named(new)]
     clear = found[0].probability / weight >= _CLEAR
     year = any(one.quantity.bare and int(one.quantity.value) in _YEARS for one in new.quantities)
-    sure = found[0].probability >= CLEAR and not year
+    more = bool(new.values) and not new.quantities and new.says({"more", "above", "higher", "better", "upwards"})
+    order = new.says({"before", "after"}) and new.says({"it", "that", "this"})  # what it comes before is in the draft
+    sure = found[0].probability >= CLEAR and not (year or more or order)
     return [
         Made(_timed_as(desk, one.definition) if new.again else one.definition, sure=sure)
         for one in found[: 1 if clear else 2]

@@ -110,10 +110,12 @@ class _Trial:
                 return None
             self.left -= 1
             parts = {name: desk.part(*at) for name, at in fit.slots.items()}
-            if fit.kind == "undo" or any(
-                _cuts(one, at, desk) for one in found.quantities for slot in fit.slots.values() for at in slot
-            ):
-                continue  # of a whole message only · "no" is of a comparison: "no more than 10 orders"
+            if fit.kind == "exclude" and "but" in {token.lower for token in found.tokens[slice(*fit.slots["new"])]}:
+                continue  # two changes
+            ends = [at for slot in fit.slots.values() for at in slot]
+            idiom = any(0 < at < end and found.sentence.spans[at - 1] == found.sentence.spans[at] for at in ends)
+            if fit.kind == "undo" or idiom or any(_cuts(one, at, desk) for one in found.quantities for at in ends):
+                continue  # of a whole message only · inside of words read as others · "no" is of a comparison: "no more than 10 orders"
             if fit.kind == "rename" and any(one.start == start and one.share == 1 for one in found.fields):
                 continue  # a property is called so
             if fit.kind == "rename":

@@ -8,25 +8,14 @@ from msgspec import UNSET, structs
 
 from segment_copilot.english.edits import ways
 from segment_copilot.english.edits.adding import POSITIVE, filtered
-from segment_copilot.english.edits.aspects import (
-    has_window,
-    retested,
-    tests_of,
-    windowless,
-    with_values,
-)
+from segment_copilot.english.edits.aspects import events_of, has_window, retested, tests_of, windowless, with_values
 from segment_copilot.english.edits.meant import TURNED, Made, Parts, is_of, placed, readings
 from segment_copilot.english.edits.said import Desk, Part
 from segment_copilot.english.edits.targets import Target, spoken, targets
 from segment_copilot.english.edits.tree import Unfit, as_one, excluding, put
 from segment_copilot.english.reading.meanings import opposite
 from segment_copilot.english.reading.spans import union
-from segment_copilot.language import (
-    Condition,
-    Group,
-    SegmentMembership,
-    UserProperty,
-)
+from segment_copilot.language import Condition, EventCount, Group, SegmentMembership, UserProperty
 
 
 def remove(desk: Desk, parts: Parts) -> list[Made]:
@@ -45,7 +34,15 @@ def remove(desk: Desk, parts: Parts) -> list[Made]:
         for one in reversed(found):
             definition = put(definition, one.place.path, without(one))
         return [Made(definition)]
-    return [made for one in found for made in placed(desk, one.place, without(one), one.rank)]
+    told = part.found.tokens[: (part.span & -part.span).bit_length() - 1]
+    never = bool(told) and told[-1].lower in {"without", "no"}  # "without orders" may be who did not order
+    return [
+        made
+        for one in found
+        for made in placed(
+            desk, one.place, without(one), one.rank, sure=not (never and not one.side and events_of(one.place.node))
+        )
+    ]
 
 
 def without(target: Target) -> Condition | None:
@@ -69,9 +66,10 @@ def exclude(desk: Desk, parts: Parts) -> list[Made]:
         return []
     if made := _out_of_lists(desk, new):
         return made
-    if made := filtered(desk, new, turned=True):
+    made = filtered(desk, new, turned=True)
+    if made and all(one.rank > 0 for one in made) and not _is_of_people(desk):
         return made
-    made: list[Made] = []
+    made = [structs.replace(one, sure=False) for one in made]
     for one in readings(desk, new):
         definition = one.definition
         known = next(
@@ -84,6 +82,12 @@ def exclude(desk: Desk, parts: Parts) -> list[Made]:
             more = definition.conditions if each else [as_one(definition)]
             made.append(Made(excluding(desk.definition, more), one.rank, one.sure or each))
     return made
+
+
+def _is_of_people(desk: Desk) -> bool:
+    """Return whether the draft only asks that something was done, so that who did it otherwise might be left out as well."""
+    counted = [place.node for place in desk.places if isinstance(place.node, EventCount)]
+    return all((one.operator, one.value) in {("gte", 1), ("eq", 0)} for one in counted)
 
 
 def _is_list(new: Part) -> bool:
@@ -123,7 +127,7 @@ def _out_of_lists(desk: Desk, new: Part) -> list[Made]:
 def drop_people(desk: Desk, parts: Parts) -> list[Made]:
     """Drop people in France; ignore orders under $20; remove the staff: verbs that take conditions away as well."""
     new = parts["new"]
-    if (new.segments and not new.values) or new.has("people"):
+    if (new.segments and not new.values) or new.has("people") or _is_of_people(desk):
         return exclude(desk, parts)
     return filtered(desk, new, turned=True)
 

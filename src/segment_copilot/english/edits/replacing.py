@@ -6,29 +6,21 @@ from typing import Any
 
 from msgspec import UNSET, structs
 
-from segment_copilot.english.edits.aspects import (
-    events_of,
-    has_window,
-    tests_of,
-)
+from segment_copilot.english.edits.aspects import events_of, has_window, tests_of
 from segment_copilot.english.edits.meant import Made, Parts, placed, wholes_said
 from segment_copilot.english.edits.said import Desk, Part
 from segment_copilot.english.edits.setting import set_in
 from segment_copilot.english.edits.targets import Target, targets
 from segment_copilot.english.edits.tree import Place
 from segment_copilot.english.reading.meanings import opposite
-from segment_copilot.language import (
-    Condition,
-    EventCount,
-    SegmentMembership,
-)
+from segment_copilot.language import Condition, EventCount, Monetary, SegmentMembership
 
 
 def swap(desk: Desk, parts: Parts) -> list[Made]:
     """Germany instead of the US; swap 90 days for 30 days; count visits instead of orders."""
     old, new = parts["old"], parts["new"]
     made: list[Made] = []
-    for target in targets(desk, old):
+    for target in targets(desk, old) if not new.negated else ():
         made += set_in(desk, new, target) if not (new.segments or target.open) else []
     if made:
         return made
@@ -70,10 +62,11 @@ def _replaced(desk: Desk, place: Place, node: Condition, old: Part) -> Condition
     if place.excluded and isinstance(node, SegmentMembership) and node.operator == "not_in":
         return opposite(node)
     plain = isinstance(node, EventCount) and (node.operator, node.value) == ("gte", 1) and not has_window(node)
-    if not plain or not isinstance(was, EventCount) or old.quantities or old.windows:
+    if not plain or not isinstance(was, EventCount | Monetary) or old.quantities or old.windows:
         return node
-    where = new.where if new.where is not UNSET else was.where
+    if isinstance(was, Monetary) and was.metric != "count_distinct":
+        return node
     tested = {one.test.property for one in tests_of(was)}
-    if new.where is UNSET and tested and not all(desk.found.names.has(event, tested) for event in events_of(node)):
-        return node
-    return structs.replace(was, event_type=new.event_type, where=where)
+    fits = all(desk.found.names.has(event, tested) for event in events_of(node))
+    kept = {name: getattr(was, name) for name in ("operator", "value", "value2", "window", "window_days", "negate")}
+    return structs.replace(new, **kept, where=was.where if new.where is UNSET and fits else new.where)

@@ -25,33 +25,17 @@ from segment_copilot.english.edits.aspects import (
     with_values,
     with_window,
 )
-from segment_copilot.english.edits.meant import (
-    LEAST,
-    Change,
-    Made,
-    Parts,
-    any_of,
-    leaves_said,
-    own_value,
-    placed,
-)
+from segment_copilot.english.edits.meant import LEAST, Change, Made, Parts, any_of, leaves_said, own_value, placed
 from segment_copilot.english.edits.said import Desk, Part
 from segment_copilot.english.edits.targets import Target, spoken, targets
 from segment_copilot.english.edits.tree import Place, Unfit, put
 from segment_copilot.english.linking.names import Value
-from segment_copilot.english.reading.anchors import QuantityAnchor
 from segment_copilot.english.reading.amounts import may_count
+from segment_copilot.english.reading.anchors import QuantityAnchor
 from segment_copilot.english.reading.spans import union
 from segment_copilot.english.times.phrases import Length
 from segment_copilot.english.times.windows import Window as When
-from segment_copilot.language import (
-    Condition,
-    EventCount,
-    Monetary,
-    PropertyTest,
-    Recency,
-    UserProperty,
-)
+from segment_copilot.language import Condition, EventCount, Monetary, PropertyTest, Recency, UserProperty
 from segment_copilot.language.operators import NumberOperator
 
 SAME: Final = 6
@@ -68,7 +52,11 @@ _METRIC: Final = {"distinct": "count_distinct"}
 def set_to(desk: Desk, parts: Parts) -> list[Made]:
     """Make it 5; change the window to 60 days; the country should be Spain; Germany instead."""
     new = parts["new"]
-    if (new.negated and not new.values and new.says({","})) or (spoken(new).condition and spoken(new).place):
+    if (
+        (new.negated and new.says({"only", "just"}))
+        or (new.negated and not new.values and new.says({","}))
+        or (spoken(new).condition and spoken(new).place)
+    ):
         return []
     if "gone" in parts and all(one.open for one in targets(desk, parts["gone"])):
         return []
@@ -110,7 +98,11 @@ def fit_in(desk: Desk, new: Part, target: Target) -> tuple[Condition, float] | N
     for one in new.metrics if isinstance(node, Monetary) else ():
         node, used = structs.replace(node, metric=cast("Any", _METRIC.get(one.kind, one.kind))), used | one.mask
     for one in new.windows:
-        made = with_window(node, one.window) if target.side in {"", "window"} or not target.open else None
+        short = one.window.length is not None and one.window.length.unit in {"m", "h"}
+        lasts = short and isinstance(node, Monetary)  # "four minutes" of a time that is measured is no window
+        made = (
+            with_window(node, one.window) if not lasts and (target.side in {"", "window"} or not target.open) else None
+        )
         if made is None:
             return None
         rank += 4 if has_window(place.node) else 0
@@ -122,7 +114,8 @@ def fit_in(desk: Desk, new: Part, target: Target) -> tuple[Condition, float] | N
             made = with_window(node, long) if long else None
         else:
             counts = may_count(one) and not new.has("subject") and not _is_amount(new, one)
-            made = with_number(node, one.quantity) if counts or isinstance(node, UserProperty | Monetary) else None
+            counts = (counts or isinstance(node, UserProperty | Monetary)) and not _is_nothing(new, node, one)
+            made = with_number(node, one.quantity) if counts else None
         if made is None:
             return None
         rank += _likely_number(place.node, one.quantity.currency)
@@ -146,12 +139,19 @@ def fit_in(desk: Desk, new: Part, target: Target) -> tuple[Condition, float] | N
     return node, rank + more + (desk.explained(new, place) & new.content & ~told).bit_count() - 3 * place.excluded
 
 
+def _is_nothing(new: Part, node: Condition, one: QuantityAnchor) -> bool:
+    """Return whether a "no" is no number here: "no age" compares none, and "no, this month" counts nothing."""
+    alone = bool(new.windows) and not new.content & ~union((*new.windows, one))
+    return one.quantity.none and (isinstance(node, UserProperty | Monetary) or alone)
+
+
 def _is_amount(new: Part, one: QuantityAnchor) -> bool:
     """Return whether a number is of what happened, and counts nothing: "refunds of 50", "the amount 24.00", "the 500s", "error 500"."""
     before, found = one.start - 1, new.found
     typed = found.sentence.text[slice(found.sentence.spans[one.start][0], found.sentence.spans[one.end - 1][1])]
     named = before >= 0 and found.tokens[before].lower == "of" and bool(found.evidence[before - 1])
-    return named or "." in typed.strip(".") or typed[-2:-1].isdigit() and typed.endswith("s")
+    named = named or new.says({"amount", "amounts", "price", "prices"})
+    return named or "." in typed.strip(".") or (typed[-2:-1].isdigit() and typed.endswith("s"))
 
 
 def _likely_number(node: Condition, currency: str) -> float:
@@ -180,6 +180,8 @@ def _valued(new: Part, target: Target, node: Condition) -> tuple[Condition, int,
         tested = tests_field(node, values[0].place)
         said = list(dict.fromkeys(one.value for one in values))
         if tested is not None:
+            if tested.test.operator in {"neq", "not_in"} and not new.negated and {*said} <= {*tested.values}:
+                return None  # "Spain should be in" of all but Spain: not Spain alone
             if not new.negated and target.values and len(tested.values) > len(target.values):
                 said = [
                     one

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from datetime import date, timedelta
+from datetime import date
 from functools import cached_property
 from itertools import pairwise
 from typing import Any, Final
@@ -13,10 +13,9 @@ from msgspec import Struct
 from rapidfuzz.distance import DamerauLevenshtein
 
 from segment_copilot.english.linking.index import Index
-from segment_copilot.english.times.dates import MONTHS, WEEKDAYS
-from segment_copilot.english.times.phrases import lowers, quantity
-from segment_copilot.english.times.windows import Window, window
-from segment_copilot.english.words.lexer import Token, word, written
+from segment_copilot.english.times.phrases import quantity
+from segment_copilot.english.times.said import times_said
+from segment_copilot.english.words.lexer import Token, written
 from segment_copilot.english.words.lexicon import NOISE, PEOPLE, stems
 from segment_copilot.language.catalog import SegmentName
 
@@ -62,7 +61,11 @@ class Question:
         self.notes = (*notes, *(one.note for one in self.mentions if one.note))
         named = {at for mention in self.mentions for at in range(mention.first, mention.after)}
         named |= {at for phrase in _WHOLE_WEEK for at in self.phrase_at(phrase)}
-        self._spans = tuple(_windows(self.tokens, today, named))
+        self._spans = tuple(
+            (found, first, after)
+            for first, after, found, bare, _ in times_said(self.tokens, today)
+            if not bare and named.isdisjoint(range(first, after))
+        )
         timed = {at for _, first, after in self._spans for at in range(first, after)}
         self.windows = tuple(found for found, _, _ in self._spans if found.kind not in {"ever", "same"})
         self.ever = any(found.kind == "ever" for found, _, _ in self._spans)
@@ -211,43 +214,3 @@ def _in_part(tokens: tuple[Token, ...], index: Index) -> Mention | None:
 
 def _tells(token: Token) -> bool:
     return token.kind in {"word", "name"} and token.stem not in NOISE | PEOPLE
-
-
-# Time spans
-
-
-def _windows(tokens: tuple[Token, ...], today: date, named: set[int]) -> Iterator[tuple[Window, int, int]]:
-    at = 0
-    while at < len(tokens):
-        read = None if at in named else window_at(tokens, at, today)
-        if read is None:
-            at += 1
-        else:
-            yield read[0], at, read[1]
-            at = read[1]
-
-
-def window_at(tokens: tuple[Token, ...], at: int, today: date) -> tuple[Window, int] | None:
-    """Return the time span that begins at a place, and where it ends; also one without a preposition: "orders May 2026"."""
-    start = at + 1 if lowers(tokens, at, 1) == ("the",) else at
-    if lowers(tokens, start, 3) == ("day", "before", "yesterday"):
-        day = today - timedelta(days=2)
-        return Window("range", text="the day before yesterday", first=day, after=day + timedelta(days=1)), start + 3
-    if (read := window(tokens, at, today)) is not None:
-        return read
-    token, following = tokens[at], lowers(tokens, at + 1, 1)
-    if token.kind == "number" and following == ("-",) and at + 2 < len(tokens):  # a "30-day" trend
-        return window((*tokens[:at], word("last"), token, *tokens[at + 2 :]), at, today)
-    dated = token.kind == "date" or token.lower in WEEKDAYS or token.lower in _QUARTERS or _is_month(token)
-    if dated or (token.kind == "number" and bool(following) and following[0] in MONTHS):
-        read = window((*tokens[:at], word("in"), *tokens[at:]), at, today)
-        return (read[0], read[1] - 1) if read else None
-    return None
-
-
-_QUARTERS: Final = {"q1", "q2", "q3", "q4"}
-
-
-def _is_month(token: Token) -> bool:
-    """Return whether it is a month: "may" is one when it is written "May"."""
-    return token.lower in MONTHS and token.text[:1].isupper() and (token.lower != "may" or token.text == "May")

@@ -154,6 +154,7 @@ class Anchors(Struct, frozen=True, dict=True):
         for at, token in enumerate(self.tokens):
             shouted = token.lower in {"us", "it", "in"} and token.text.isupper() and token.kind == "word"
             silent = token.kind == "sign" or token.lower in light or token.stem in people or bool(back >> at & 1)
+            silent = silent or (token.lower == "us" and at > 0 and self.tokens[at - 1].lower not in _BEFORE_COUNTRIES)
             following = self.tokens[at + 1].stem if at + 1 < len(self.tokens) else ""
             silent = silent and token.stem not in self.names.answered
             silent = silent or bool(self.title >> at & 1) or (token.lower == "every" and following in people)
@@ -164,6 +165,12 @@ class Anchors(Struct, frozen=True, dict=True):
             ):
                 told |= 1 << at
         return told
+
+
+_BEFORE_COUNTRIES: Final = frozenset(
+    {"in", "from", "the", "and", "or", "not", "for", "of", "=", "/", ",", ":", "is", "are", "to", "into", "("}
+)
+"""What may stand before "us" where it is the country; else it is whoever writes."""
 
 
 def _roots(lower: str) -> tuple[str, ...]:

@@ -120,7 +120,12 @@ def _commands(tokens: Sequence[Token], names: int) -> int:
             asking = True
         elif asking and token.kind == "sign" and token.lower not in {":", "("}:
             continue
-        elif asking and not names >> at & 1 and token.lower in commands:
+        elif (
+            asking
+            and not names >> at & 1
+            and token.lower in commands
+            and (token.lower != "us" or (at > 0 and found >> at - 1 & 1))
+        ):
             found |= 1 << at
             asking = token.stem not in people and token.lower not in {"who", "that"}
         else:
