@@ -22,7 +22,7 @@ async def test_a_chat_edits_lines_and_remembers_them(url: str, key: str, tmp_pat
         with run_in_terminal("ask", "--chat", columns=50, environment=environment) as terminal:
             terminal.wait_for(PROMPT)
             terminal.type(f"How many users are ther?{LEFT}e\r")  # a letter that was left out
-            told = terminal.wait_for("In words") + terminal.wait_for(PROMPT)
+            told = terminal.wait_for("There are") + terminal.wait_for(PROMPT)
             terminal.interrupt("leaves.")
             terminal.wait_for(PROMPT)
             terminal.type("/he\t\r")
@@ -36,7 +36,7 @@ async def test_a_chat_edits_lines_and_remembers_them(url: str, key: str, tmp_pat
             terminal.type(f"{UP}{UP}")
             terminal.wait_for("How many users are there?")
             terminal.type("\r")
-            terminal.wait_for("In words")
+            terminal.wait_for("There are")
             terminal.wait_for(PROMPT)
             terminal.type("/quit\r")
             assert terminal.wait() == 0

@@ -193,16 +193,14 @@ def _gated(before: Said, text: str, context: Context, reads: Reads) -> Said | No
     edit = reads.edit(text, before.base) if before.base and reads.edit else None
     if isinstance(edit, Drafted):
         return Said(text, edit=edit)  # "remove the window"
-    wish = _audience(text, reads) if _is_wish(text) else None
-    if wish is not None and _says_whom(wish):
+    if _is_wish(text) and _says_whom(wish := _audience(text, reads)):
         return wish  # "I would like to send a card to those who …": the people are asked for
     return Said(text, question=gate)
 
 
 def _fitting(understood: Understood | None, before: Said) -> Understood | None:
     """Return the question, but for that which says that there is no draft where there is one."""
-    no_draft = understood is not None and understood.intent.name == _NO_DRAFT
-    return None if no_draft and before.base is not None else understood
+    return None if understood and understood.intent.name == _NO_DRAFT and before.base is not None else understood
 
 
 def _is_told(understood: Understood | None) -> bool:
