@@ -94,6 +94,7 @@ class Resources(Struct, frozen=True):
     settings: Settings
     postgres: Postgres
     clickhouse: ClickHouse
+    reading: ClickHouse
     presence: Presence
     tenants: Tenants
     keys: Keys
@@ -245,6 +246,7 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse, readi
         settings=settings,
         postgres=postgres,
         clickhouse=clickhouse,
+        reading=reading,
         presence=presence,
         tenants=tenants,
         keys=keys,

@@ -142,7 +142,8 @@ async def test_a_run_that_goes_while_a_page_of_it_is_read_is_never_a_short_page(
     await remember(tenant, [(name, "order_placed", DAY, {}) for name in "abcde"])
     await compute(resources, tenant, segment)
     first = await resources.members.page(tenant, segment.id, limit=2)
-    fetch, times = resources.clickhouse.fetch, iter(range(1, 3))
+    reading = resources.reading
+    fetch, times = reading.fetch, iter(range(1, 3))
 
     async def fetch_late(*args: Any, **options: Any) -> Any:
         """As if this reader were slow: two computations are published before its query runs."""
@@ -152,7 +153,7 @@ async def test_a_run_that_goes_while_a_page_of_it_is_read_is_never_a_short_page(
             await resources.removals.remove_due()
         return await fetch(*args, **options)
 
-    monkeypatch.setattr(resources.clickhouse, "fetch", fetch_late)
+    monkeypatch.setattr(reading, "fetch", fetch_late)
     second = await resources.members.page(tenant, segment.id, limit=2, cursor=first.cursor)
     assert [(member.user_id, member.computed_at) for member in second.members] == [("c", NOW), ("d", NOW)]
     times = iter(range(3, 5))

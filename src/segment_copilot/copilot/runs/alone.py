@@ -21,6 +21,7 @@ from segment_copilot.copilot.stream.run_events import ToolError
 from segment_copilot.copilot.stream.transcript import Transcript
 from segment_copilot.copilot.tools.context import Memory, ToolContext, UseCases, View
 from segment_copilot.copilot.tools.display import button
+from segment_copilot.language.describe import in_percent
 
 _OLDEST_CATALOG: Final = 1.0  # seconds
 _ROWS: Final = 50  # of a table
@@ -101,7 +102,7 @@ async def run_alone(
 
 
 def _card(document: Mapping[str, Any]) -> _Drawing:
-    note = f"{document['percent']:g} % of {document['universe']:,}"
+    note = f"{in_percent(document['percent'])} of {document['universe']:,}"
     card = {"title": "Matching users", "value": document["matched_users"], "unit": "users", "note": note}
     return "display_metric_card", card
 
