@@ -24,6 +24,7 @@ _OPERATOR_OF: Final = {sign: name for name, sign in SIGNS.items()} | {
 }
 _SIGN: Final = re.compile(r">=|<=|!=|<>|[=≠>≥<≤]")
 _HEAD: Final = re.compile(rf"(count|last|first|latest|any|every|periods|seq|sample|{'|'.join(get_args(Metric))})\s*\(")
+_OTHER: Final = re.compile(r"(?:trait|property)\(")
 _AT: Final = re.compile(r"at\b")
 _WEEKDAYS: Final = re.compile(r"(?:{days})(?:\s*,\s*(?:{days}))*\b".format(days="|".join(get_args(Weekday))))
 _HOURS: Final = re.compile(r"\d\d:\d\d\s*-\s*\d\d:\d\d")
@@ -118,6 +119,10 @@ class _Reader:
         return self._must(bare, wanted) if found is None else found
 
     def _value(self) -> Any:
+        if kind := self._take(_OTHER):
+            path = self._name(BARE_PATH, "a path")
+            self._must_say(")")
+            return {kind[:-1]: path}
         found = self._quoted()
         if found is not None:
             return found

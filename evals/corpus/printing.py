@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -39,6 +39,9 @@ def _name(text: str, bare: re.Pattern[str]) -> str:
 
 
 def _value(value: Any) -> str:
+    if isinstance(value, dict):
+        ((kind, path),) = cast("dict[str, str]", value).items()
+        return f"{kind}({_name(path, BARE_PATH)})"
     if not isinstance(value, str):
         return json.dumps(value)
     is_bare = BARE_VALUE.fullmatch(value) and not NUMBER.fullmatch(value) and value not in _CONSTANTS | RESERVED

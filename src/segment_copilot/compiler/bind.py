@@ -14,7 +14,15 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from segment_copilot.compiler.stored import Judgement, Stored, judge_aggregate, judge_test, named_elsewhere, stored_of
+from segment_copilot.compiler.stored import (
+    Judgement,
+    Stored,
+    judge_aggregate,
+    judge_test,
+    judge_type,
+    named_elsewhere,
+    stored_of,
+)
 from segment_copilot.errors import Finding
 from segment_copilot.language import (
     Condition,
@@ -26,6 +34,7 @@ from segment_copilot.language import (
     Leaf,
     Located,
     Monetary,
+    OtherValue,
     Parsed,
     PropertyTest,
     Sample,
@@ -39,7 +48,7 @@ from segment_copilot.language.catalog import IDENTIFY, Catalog, Property, Questi
 from segment_copilot.language.checks import check_typed_test
 from segment_copilot.language.nodes import EventTypes, Where
 from segment_copilot.language.operators import ValueType
-from segment_copilot.language.value_types import resolve_type
+from segment_copilot.language.value_types import AnyTest, is_untyped, other_value, resolve_type
 
 MAX_REFERENCE_DEPTH: Final = 8
 MAX_REACHED_LEAVES: Final = 500
@@ -173,14 +182,50 @@ class _Binder:
     def _test(self, pointer: str, test: TestT, event_type: EventTypes | None) -> TestT:
         """Settle the type of a test of an event's property or, without an event type, of a trait."""
         declared = _declared(self._properties(event_type), test.property)
+        if (other := other_value(test)) is not None:
+            declared_beside = self._declared_of(pointer, other, event_type)
+            declared = declared or declared_beside
+            if is_untyped(test, declared):
+                self._untyped(pointer, test, other, event_type)
+                return test
         settled = resolve_type(test, declared)
         mistakes = [*check_typed_test(pointer, test, settled)]
         self.errors.extend(mistakes)
         if not mistakes:
             self._judge(event_type, test.property, lambda stored: judge_test(pointer, test, settled, stored))
-        if declared is not None and settled is not None and settled != resolve_type(test, None):
+            self._judge_other(pointer, other, event_type, settled)
+        if declared is not None and settled is not None and (other or settled != resolve_type(test, None)):
             return msgspec.structs.replace(test, value_type=settled)
         return test
+
+    def _declared_of(self, pointer: str, other: OtherValue, event_type: EventTypes | None) -> ValueType | None:
+        """Return the declared type of the value that a test compares with; its name is checked."""
+        if other.trait:
+            self._trait(f"{pointer}/value/trait", other.trait)
+            return _declared([self.catalog.traits], other.trait)
+        self._property(f"{pointer}/value/property", event_type or "*", other.path)
+        return _declared(self._properties(event_type), other.path)
+
+    def _untyped(self, pointer: str, test: AnyTest, other: OtherValue, event_type: EventTypes | None) -> None:
+        """Find that nothing says how two values compare; what is stored of them is suggested."""
+        beside = [self.catalog.traits] if other.trait else self._properties(event_type)
+        places = [
+            *((one, test.property) for one in self._properties(event_type)),
+            *((one, other.path) for one in beside),
+        ]
+        seen = {kind for known, path in places if path in known for kind in known[path].types}
+        suggested = tuple(kind for kind in ("number", "string", "boolean", "datetime") if kind in seen)
+        detail = "Say value_type, as what the two values compare: number, string, boolean or datetime."
+        self.errors.append(Finding(f"{pointer}/value_type", "missing_field", detail, suggested))
+
+    def _judge_other(
+        self, pointer: str, other: OtherValue | None, event_type: EventTypes | None, settled: ValueType | None
+    ) -> None:
+        if other is None or settled is None:
+            return
+        place = f"{pointer}/value/{'trait' if other.trait else 'property'}"
+        names = None if other.trait else event_type
+        self._judge(names, other.path, lambda stored: judge_type(place, settled, stored))
 
     def _judge(self, event_type: EventTypes | None, path: str, judge: Callable[[Stored], Judgement]) -> None:
         """Judge a test by what is stored under *path*; nothing is said of a name that nobody has."""

@@ -20,6 +20,8 @@ from segment_copilot.compiler.aggregates import (
     render_period,
 )
 from segment_copilot.compiler.fragments import CompiledQuery, Fragment, bind, join, nested, query, sql, with_named
+from segment_copilot.compiler.known import beside
+from segment_copilot.compiler.moves import known_of
 from segment_copilot.compiler.predicates import render_test, stored_value
 from segment_copilot.compiler.sequences import render_sequence, step_rows
 from segment_copilot.compiler.slots import (
@@ -179,7 +181,7 @@ class _Rendering:
         events = sql("groupArray({})", _EVENT)
         if isinstance(slot, OccurrenceSlot) and slot.occurrence == "any":
             events = sql("groupArrayIf({}, {})", _EVENT, render_test("payload", slot.test))
-        rows = self._tables.events(slot.matching.event_types, conditions)
+        rows = beside(self._tables, known_of(slot)).events(slot.matching.event_types, conditions)
         template = "SELECT toInt32({}), toUInt8({}), {}, {}\n{}\nGROUP BY {}"
         return with_named(sql(template, index, holds, measured, _newest(events), rows, self._tables.person_key))
 
@@ -187,7 +189,7 @@ class _Rendering:
         test = render_test("value", slot.test)
         value = sql("ifNull(toJSONString({}), 'null')", stored_value("value", slot.test.path).json)
         newest = sql("(occurred_at, event_id, '{}')", IDENTIFY)
-        rows = self._tables.traits(of_traits([slot.property]))
+        rows = beside(self._tables, known_of(slot)).traits(of_traits([slot.property]))
         found = [sql("argMax({}, {})", expression, TIME_AND_ID) for expression in (test, value, newest)]
         template = "SELECT toInt32({}), {}, {}, [{}]\n{}\nGROUP BY {}"
         return sql(template, index, *found, rows, self._tables.person_key)
@@ -214,7 +216,7 @@ class _Rendering:
         """Count periods with several events each: first the periods of the user, then how many there are."""
         least = bind(slot.min_per_period, "UInt64")
         conditions = in_range(slot.matching.range) + passes(slot.matching.filter)
-        rows = self._tables.events(slot.matching.event_types, conditions)
+        rows = beside(self._tables, known_of(slot)).events(slot.matching.event_types, conditions)
         template = "SELECT count() >= {} AS is_active, groupArray({}) AS events\n{}\nGROUP BY {}"
         periods = nested(sql(template, least, _EVENT, rows, render_period(slot)))
         holds = render_comparison(sql("countIf(is_active)"), slot.comparison, "UInt64")

@@ -21,6 +21,7 @@ from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from segment_copilot.compiler.bind import Static
+from segment_copilot.compiler.operands import plan_comparison
 from segment_copilot.compiler.slots import (
     AggregateSlot,
     Anniversaries,
@@ -95,6 +96,7 @@ from segment_copilot.language.value_types import (
     AnyTest,
     json_type,
     operands,
+    other_value,
     parse_date,
     resolve_type,
 )
@@ -353,6 +355,8 @@ class _Planner:
 
     def _test(self, test: AnyTest) -> Test:
         """*test* with its operator made positive; `complement` says whether it was a negative one."""
+        if (other := other_value(test)) is not None:
+            return plan_comparison(test, other, zone=self.zone.key)
         operator = cast("PropertyOperator", POSITIVE_OF.get(test.operator, test.operator))
         complement = operator != test.operator
         values = tuple[Any, ...](operands(test))

@@ -7,15 +7,17 @@ Each operator of a type is one row of the type's table: the function that writes
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final, Literal, LiteralString
 
+import msgspec
 from msgspec import Struct
 
 from segment_copilot.compiler.fragments import Fragment, bind, group, join, sql
-from segment_copilot.compiler.slots import Anniversaries, DateRange, Filter, LocalTimes, Test
+from segment_copilot.compiler.slots import Anniversaries, DateRange, Filter, Kind, Known, LocalTimes, Other, Test
 from segment_copilot.compiler.tables import INSTANT
 from segment_copilot.language.lengths import EARLIEST, LATEST, to_microseconds
 from segment_copilot.language.nodes import PropertyOperator, Scalar
@@ -117,6 +119,8 @@ def _local_times(wanted: LocalTimes) -> list[Fragment]:
 def render_test(column: LiteralString, test: Test) -> Fragment:
     """Write one parenthesised expression that is 0 or 1."""
     value = stored_value(column, test.path)
+    if test.other is not None:
+        return sql("(NOT {})" if test.complement else "({})", _is_like_other(column, test, test.other))
     match test.kind:
         case "presence":
             positive = value.is_set if test.operator == "is_set" else _is_not_empty(value)
@@ -135,6 +139,77 @@ def render_test(column: LiteralString, test: Test) -> Fragment:
         case "string":
             positive = _false_if_null(STRING_WRITERS[test.operator](value.string, test))
     return sql("(NOT {})" if test.complement else "({})", positive)
+
+
+# Two stored values
+
+_SIGNS: Final[dict[PropertyOperator, Literal["=", ">", ">=", "<", "<="]]] = {
+    "eq": "=", "gt": ">", "gte": ">=", "lt": "<", "lte": "<=", "before": "<", "after": ">",
+}  # fmt: skip
+
+
+def _is_like_other(column: LiteralString, test: Test, other: Other) -> Fragment:
+    """Compare a stored value with another that is read in the same type; false where either is missing."""
+    one = typed_value(stored_value(column, test.path), test.kind, test.epoch, other.zone)
+    if test.known is not None:
+        beside = known_column(test.known)
+    else:
+        beside = typed_value(stored_value(column, other.path), test.kind, test.epoch, other.zone)
+    if test.kind == "string":
+        one, beside = _cased(one, test), _cased(beside, test)
+    return _false_if_null(sql("({}) {} ({})", one, _SIGNS[test.operator], beside))
+
+
+def known_column(known: Known) -> Fragment:
+    """Write the column of a trait's value beside the rows that it is joined with: its name follows from what it is."""
+    digest = hashlib.sha256(msgspec.json.encode(known)).digest()
+    return sql("known_{}", int.from_bytes(digest[:6], "big"))
+
+
+def typed_value(value: StoredValue, kind: Kind, epoch: int, zone: str) -> Fragment:
+    """Write a stored value as one of its type, NULL where it is none; of a datetime the microseconds since 1970."""
+    match kind:
+        case "number":
+            return value.number
+        case "boolean":
+            return value.boolean
+        case "string":
+            return value.string
+        case "datetime":
+            return _instant(value, epoch, zone)
+        case "list" | "presence" | "containment" | "anniversary":
+            raise ValueError(f"values are not compared as {kind}")
+
+
+def _instant(value: StoredValue, epoch: int, zone: str) -> Fragment:
+    """Write a stored datetime as microseconds since 1970: a bare date is local midnight, an instant without offset UTC."""
+    arms = [
+        sql("{}, {}", _has_form(value, _DATE), _midnight(value.string, zone)),
+        sql("{}, toUnixTimestamp64Micro({})", _has_form(value, _TIMESTAMP), _parsed(value)),
+    ]
+    if epoch:
+        elapsed = value.elapsed(epoch)
+        is_kept = sql("{} BETWEEN {} AND {}", elapsed, to_microseconds(EARLIEST), to_microseconds(LATEST))
+        whole = sql("toInt64(ifNull(if({}, {}, 0), 0))", is_kept, elapsed)
+        arms.insert(0, sql("isNotNull({}), if({}, {}, NULL)", elapsed, is_kept, whole))
+    read = sql("multiIf({}, NULL)", join(", ", arms))
+    return sql(
+        "if({read} BETWEEN {least} AND {most}, {read}, NULL)",
+        read=read,
+        least=to_microseconds(EARLIEST),
+        most=to_microseconds(LATEST),
+    )
+
+
+def _midnight(day: Fragment, zone: str) -> Fragment:
+    """Write the first instant of a local day, in microseconds since 1970.
+
+    Of a midnight that a zone skips the server makes an instant of the day before: too early by what the clock went forward.
+    """
+    local = sql("parseDateTime64BestEffortOrNull({}, 6, {})", day, bind(zone, "String"))
+    skipped = sql("timezoneOffset({local} + INTERVAL 25 HOUR) - timezoneOffset({local})", local=local)
+    template = "toUnixTimestamp64Micro({local}) + if(toString(toDate32({local})) < {day}, ({skipped}) * 1000000, 0)"
+    return sql(template, local=local, day=day, skipped=skipped)
 
 
 def _false_if_null(test: Fragment) -> Fragment:

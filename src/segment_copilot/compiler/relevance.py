@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import assert_never
 
+from segment_copilot.compiler.moves import known_of
 from segment_copilot.compiler.slots import (
     AggregateSlot,
     CountSlot,
@@ -26,9 +27,11 @@ def can_change(slot: Slot, event_type: str, traits: Collection[str]) -> bool:
     match slot:
         case CountSlot() | TimeSlot() | PeriodsSlot() | OccurrenceSlot() | AggregateSlot():
             names = slot.matching.event_types
-            return event_type != IDENTIFY if names is None else event_type in names
+            is_read = event_type != IDENTIFY if names is None else event_type in names
+            return is_read or (event_type == IDENTIFY and any(known.trait in traits for known in known_of(slot)))
         case TraitSlot():
-            return event_type == IDENTIFY and slot.property in traits
+            names = {slot.property, *(known.trait for known in known_of(slot))}
+            return event_type == IDENTIFY and not names.isdisjoint(traits)
         case SequenceSlot():
             return True  # events between its steps may count against it
         case SampleSlot() | ListedSlot():

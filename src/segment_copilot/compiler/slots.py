@@ -57,6 +57,30 @@ class Anniversaries(Struct, frozen=True):
 Kind = Literal["string", "number", "boolean", "datetime", "list", "presence", "containment", "anniversary"]
 
 
+class Other(Struct, frozen=True):
+    """Another stored value: of a trait (its top-level name, the path in its value) or, without one, of the same event.
+
+    Stored bare dates begin in *zone*.
+    """
+
+    trait: str | None
+    path: tuple[str, ...]
+    zone: str
+
+
+class Known(Struct, frozen=True):
+    """A trait's value as it is read for a comparison: rows of other things are joined with it."""
+
+    other: Other
+    kind: Kind
+    epoch: int
+
+    @property
+    def trait(self) -> str:
+        """The top-level name of the trait."""
+        return self.other.trait or ""
+
+
 class Test(Struct, frozen=True):
     """A positive test of one stored value, false where the value is missing; *complement* turns it round."""
 
@@ -70,6 +94,12 @@ class Test(Struct, frozen=True):
     ignore_case: bool = False
     complement: bool = False
     epoch: int = 0  # of a datetime: microseconds in the unit of a stored number; 0: no number is one
+    other: Other | None = None  # compared with instead of *values*
+
+    @property
+    def known(self) -> Known | None:
+        """The trait that has to be known beside the value."""
+        return None if self.other is None or self.other.trait is None else Known(self.other, self.kind, self.epoch)
 
 
 class LocalTimes(Struct, frozen=True):

@@ -27,6 +27,7 @@ from segment_copilot.language.nodes import (
     Leaf,
     Monetary,
     Number,
+    OtherValue,
     PropertyTest,
     Recency,
     Sample,
@@ -39,8 +40,8 @@ from segment_copilot.language.nodes import (
     WhereGroup,
     Window,
 )
+from segment_copilot.language.operand_checks import check_other_value, check_path
 from segment_copilot.language.operators import DATETIMES, LENGTHS, OPERATORS, RANGES, ValueType, operators_of
-from segment_copilot.language.paths import parse_path
 from segment_copilot.language.value_types import AnyTest, json_type, operands, parse_date
 from segment_copilot.language.window_checks import (
     YEARS,
@@ -103,7 +104,7 @@ def _check_event_leaf(pointer: str, leaf: EventCondition) -> Iterator[Finding]:
         case EventCount():
             yield from _check_numbers(pointer, leaf.operator, leaf.value, leaf.value2, whole=True)
         case Monetary():
-            yield from _check_path(f"{pointer}/property", leaf.property)
+            yield from check_path(f"{pointer}/property", leaf.property)
             yield from _check_numbers(pointer, leaf.operator, leaf.value, leaf.value2, whole=False)
         case EventProperty():
             yield from check_test(pointer, leaf)
@@ -136,7 +137,10 @@ def as_date_test(leaf: EventTime) -> PropertyTest:
 
 def check_test(pointer: str, test: AnyTest) -> Iterator[Finding]:
     """Check that a property test has a path, and the operands that its operator reads."""
-    yield from _check_path(f"{pointer}/property", test.property)
+    yield from check_path(f"{pointer}/property", test.property)
+    if isinstance(test.value, OtherValue):
+        yield from check_other_value(pointer, test, test.value)
+        return
     yield from _check_operands(pointer, test)
     if test.operator == "matches_regex" and isinstance(test.value, str):
         try:
@@ -241,7 +245,7 @@ def _check_operands(pointer: str, test: AnyTest) -> Iterator[Finding]:
             if getattr(test, name) is not UNSET:
                 yield _unread(f"{pointer}/{name}", name, operator)
         return
-    if value is UNSET:
+    if isinstance(value, UnsetType | OtherValue):  # what another stored value may be is checked by itself
         yield Finding(pointer, "missing_field", f"{operator} needs a value.")
         return
     if takes != "two" and value2 is not UNSET:
@@ -424,13 +428,6 @@ def _check_sample(pointer: str, leaf: Sample) -> Iterator[Finding]:
 def _check_whole(pointer: str, number: int, allowed: range) -> Iterator[Finding]:
     if number not in allowed:
         yield Finding(pointer, "out_of_range", f"A whole number from {allowed[0]:,} to {allowed[-1]:,}.")
-
-
-def _check_path(pointer: str, path: str) -> Iterator[Finding]:
-    try:
-        parse_path(path)
-    except ValueError as error:
-        yield Finding(pointer, "bad_path", str(error))
 
 
 def _check_finite(pointer: str, number: object) -> Iterator[Finding]:

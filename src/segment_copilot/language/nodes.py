@@ -37,9 +37,25 @@ EventTypes = Annotated[
 Days = Annotated[int, Meta(description="Whole days, 0 to 36,500.")]
 Number = int | float
 Path = Annotated[str, Meta(description="A property: dots walk into objects; a literal dot is `\\.`.")]
+
+
+class OtherValue(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, rename={"of_event": "property"}):
+    """Another stored value to compare with, read in the type of the test: one of the two."""
+
+    trait: Annotated[str, Meta(description="A trait of the user, as it stood at `as_of`.")] | UnsetType = UNSET
+    of_event: Annotated[str, Meta(description="A property of the same event.")] | UnsetType = UNSET
+
+    @property
+    def path(self) -> str:
+        """The path of whichever is named."""
+        return self.trait or self.of_event or ""
+
+
 Operand = Annotated[
-    Value,
-    Meta(description="What the operator compares with: one value, a list of them, a date, or a length such as 30d."),
+    Value | OtherValue,
+    Meta(
+        description="What the operator compares with: one value, a list of them, a date, a length such as 30d, or another stored value."
+    ),
 ]
 UpperOperand = Annotated[Scalar, Meta(description="The upper end of between and not_between, which is in.")]
 GivenType = Annotated[

@@ -24,6 +24,7 @@ _WINDOW_FORMS: Final[list[Schema]] = [
 ]
 _FORMS: Final[dict[str, Schema]] = {
     "LocalTime": {"anyOf": [{"required": ["weekdays"]}, {"required": ["hours"]}]},
+    "OtherValue": {"oneOf": [{"required": ["trait"]}, {"required": ["property"]}]},
     # Beside a discriminator a linter looks for what is required where it is required, so it is named there again.
     "SegmentMembership": {
         "oneOf": [{"properties": {name: {}}, "required": [name]} for name in ("segment_id", "segment_ids")]
@@ -77,8 +78,9 @@ _LIMITS: Final[dict[tuple[str, str], Schema]] = {
     },
     **{
         (node, "property"): {"minLength": 1, "pattern": PATH_PATTERN}
-        for node in ("PropertyTest", "Monetary", "EventProperty", "UserProperty")
+        for node in ("PropertyTest", "Monetary", "EventProperty", "UserProperty", "OtherValue")
     },
+    ("OtherValue", "trait"): {"minLength": 1, "pattern": PATH_PATTERN},
     ("EventPeriods", "last"): {"minimum": PERIODS[0], "maximum": PERIODS[-1]},
     ("EventPeriods", "min_per_period"): {"minimum": 1, "maximum": _LARGEST},
     ("EventSequence", "events"): {"minItems": STEPS[0], "maxItems": STEPS[-1]},
@@ -150,7 +152,7 @@ def _complete(name: str, node: Schema) -> None:
 
 def _forbid_empty_lists(schema: Schema) -> None:
     for form in cast("list[Schema]", schema.get("anyOf", [])):
-        if form["type"] == "array":
+        if form.get("type") == "array":
             form.setdefault("minItems", 1)
 
 

@@ -428,8 +428,32 @@ class Draw:
     def any_case(self) -> Json:
         return {"ignore_case": True} if self.chance(3) else {}
 
-    def property_test(self) -> Json:
+    def comparison(self, *, of_event: bool) -> Json:
+        """A property compared with a trait or with another property of the event, usually of the same kind."""
+        kinds: dict[str, list[str]] = {
+            "number": [AMOUNT, AMOUNT, "nested.deep", STATUS],
+            "string": [STATUS, STATUS, "declared_text", r"dot\.ted", AMOUNT],
+            "boolean": [FLAG, FLAG, TAGS],
+            "datetime": [MOMENT, MOMENT, "declared_date", "declared_text", "seconds"],
+            "epoch_s": ["seconds", "seconds", MOMENT, "millis"],
+            "epoch_ms": ["millis", "millis", "declared_date"],
+        }
+        type_ = self.one([*kinds, "number", "string", "datetime"])
+        one, two = self.one(kinds[type_]), self.one(kinds[type_])
+        operators = ["eq", "neq"] if type_ == "boolean" else ["eq", "eq", "neq", "gt", "gte", "lt", "lte"]
+        operators += ["before", "after"] if type_ not in {"number", "string", "boolean"} else []
+        other = {self.one(["trait", "property"]) if of_event else "trait": two}
+        told: Json = {"value_type": type_}
+        if type_ == "datetime" and self.chance(2) and DECLARED.get(one, DECLARED.get(two)) == "datetime":
+            told = {}  # nobody need say it (but of those of event types without a schema)
+            operators = ["before", "after"]
+        fold = self.any_case() if type_ == "string" else {}
+        return {"property": one, "operator": self.one(operators), "value": other} | told | fold
+
+    def property_test(self, *, of_event: bool = True) -> Json:
         """A property and a test of it, usually of the kind that the property is made for."""
+        if self.chance(6):
+            return self.comparison(of_event=of_event)
         kinds = {
             AMOUNT: [self.number_test],
             STATUS: [self.string_test, self.string_test, self.containment_test],
@@ -524,7 +548,7 @@ class Draw:
         return {"type": "event_property"} | self.match() | self.any_window() | self.property_test() | occurrence
 
     def user_property(self) -> Json:
-        return {"type": "user_property"} | self.property_test()
+        return {"type": "user_property"} | self.property_test(of_event=False)
 
     def sequence(self) -> Json:
         steps = [

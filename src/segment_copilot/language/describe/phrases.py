@@ -15,7 +15,7 @@ from segment_copilot.language.lengths import Length, parse_length, whole_days
 from segment_copilot.language.local_times import WEEKDAYS
 from segment_copilot.language.nodes import EventCondition, EventMatch, LocalTime, Step, Weekday, Where
 from segment_copilot.language.operators import DATETIMES, EVERY_TYPE, OPERATORS, Takes
-from segment_copilot.language.value_types import AnyTest, operands, parse_date, resolve_type
+from segment_copilot.language.value_types import AnyTest, operands, other_value, parse_date, resolve_type
 
 _WEEKDAYS: Final[dict[Weekday, str]] = {
     "mon": "Monday",
@@ -133,11 +133,15 @@ def tell_test_and_notes(test: AnyTest, *, negate: bool, past: bool = False) -> t
         template = re.sub(r"^\w+", lambda word: _PAST_TENSE[word[0]], template)
     notes = ["ignoring case"] if test.ignore_case else []
     if operator.positive == negate and operator.types != EVERY_TYPE:  # "is unknown" says it itself
-        notes.append("or was unknown" if past else "or is unknown")
+        which = "or is unknown" if other_value(test) is None else "or one of the two is unknown"
+        notes.append(which.replace(" is ", " was ") if past else which)
     return template.format(*_values(test, operator.takes, type_)), notes
 
 
 def _values(test: AnyTest, takes: Takes, type_: str | None) -> list[str]:
+    if (other := other_value(test)) is not None:
+        whose = "their" if other.trait else "the event’s"
+        return [f"{whose} {escape_controls(other.path)}"]
     values = operands(test)
     if takes == "length":
         return [parse_length(str(values[0]), least=0).words]

@@ -11,7 +11,7 @@ from segment_copilot.language.equivalence.propositions import Joined, Not, State
 from segment_copilot.language.equivalence.spans import is_bare_date, next_day
 from segment_copilot.language.nodes import EventProperty, PropertyTest, UserProperty
 from segment_copilot.language.operators import DATETIMES, OPERATORS, POSITIVE_OF, ValueType
-from segment_copilot.language.value_types import operands, resolve_type
+from segment_copilot.language.value_types import operands, other_value, resolve_type
 
 Sign = Literal["=", ">", ">=", "<", "<="]
 _MANY: Final = 24  # values or terms: more are not taken apart
@@ -78,6 +78,8 @@ def _positive(
     def opaque(value: Any = None) -> Atom:
         return Atom(path, value_type, operator, value, test.ignore_case)
 
+    if (other := other_value(test)) is not None:
+        return opaque(("other", "trait" if other.trait else "property", other.path))
     match operator:
         case "is_set":
             return Atom(path, None, "set")

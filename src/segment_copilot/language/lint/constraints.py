@@ -58,6 +58,7 @@ from segment_copilot.language.recency import recency_bounds
 from segment_copilot.language.value_types import (
     AnyTest,
     operands,
+    other_value,
     parse_date,
     resolve_type,
     to_millionths,
@@ -196,7 +197,11 @@ class Reader(Struct, frozen=True):
 
     def _test(self, test: AnyTest, place: tuple[Any, ...], *, events: tuple[Any, ...] = ()) -> Term:
         positive = POSITIVE_OF.get(test.operator, test.operator)
-        term = self._positive(test, positive, place, events)
+        if (other := other_value(test)) is None:
+            term = self._positive(test, positive, place, events)
+        else:  # only that it is the same comparison is known, and that what is missing passes none
+            name = (*place, "other", positive, resolve_type(test, None) or "", _key(other), test.ignore_case)
+            term = Constraint(Subject(name, Values(_FLAG.spans, missing=True), "other", place, events), _YES)
         return term if positive == test.operator else complement(term)
 
     def _positive(self, test: AnyTest, operator: str, place: tuple[Any, ...], events: tuple[Any, ...]) -> Constraint:
