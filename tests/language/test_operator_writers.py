@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 from segment_copilot.compiler import CompiledQuery, compile_definition, render_members
 from segment_copilot.compiler.aggregates import COMPARISONS
-from segment_copilot.compiler.plan import SPANS
+from segment_copilot.compiler.dates import SPANS
 from segment_copilot.compiler.predicates import BOOLEAN_WRITERS, LIST_WRITERS, NUMBER_WRITERS, STRING_WRITERS
 from segment_copilot.language import parse
 from segment_copilot.language.catalog import Catalog
