@@ -170,6 +170,14 @@ MOVED: dict[str, tuple[Json, list[Event]]] = {
     "a trait's time comes": (trait("is_set"), [bought(LONG_AGO), born("1999-01-01", BETWEEN)]),
     "a trait grows old": (trait("in_last", value="7d"), [born("2026-06-08")]),
     "a trait comes round": (trait("anniversary_in_next", value="7d"), [born("1999-06-22")]),
+    "the trait beside an event changes": (
+        count(where=[where("gt", {"trait": "limit"}) | {"value_type": "number"}]),
+        [bought(LONG_AGO, due=5), Event("mover", "context_identified", BETWEEN, {"limit": 4})],
+    ),
+    "the trait beside a trait changes": (
+        trait("eq", value={"trait": "limit"}, value_type="string"),
+        [born("1999-01-01"), Event("mover", "context_identified", BETWEEN, {"limit": "1999-01-01"})],
+    ),
     "a day is counted no longer": (
         {"type": "event_periods", "event_type": "buy", "period": "day", "last": 7, "operator": "eq", "value": 2},
         [bought(AS_OF - 7 * DAY), bought(AS_OF - 2 * DAY)],

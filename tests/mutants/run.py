@@ -21,6 +21,7 @@ PROJECT = HERE.parents[1]
 WATCHERS = (
     "tests/audiences/test_segments.py",
     "tests/language/test_regressions.py",
+    "tests/language/test_smallest_comparisons.py",
     "tests/language/test_semantics.py",
     "tests/language/test_identity.py",
     "tests/language/test_planning.py",

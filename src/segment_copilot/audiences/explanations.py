@@ -29,6 +29,7 @@ from segment_copilot.language import (
     Exclusion,
     Group,
     Monetary,
+    OtherValue,
     Recency,
     Sample,
     SegmentMembership,
@@ -214,7 +215,7 @@ class Explanations:
                 type=str(part.condition.__struct_config__.tag),
                 words=describe_condition(part.condition, prepared.names),
                 measured=_measurement(part.condition, verdict, plan.as_of, zone) if found.in_universe else None,
-                threshold=_threshold(part.condition),
+                threshold=_threshold(part.condition, verdict),
                 matches=verdict.matches,
                 events=verdict.evidence.contributions,
             )
@@ -416,7 +417,7 @@ def _days_since(instant: datetime, as_of: datetime, zone: ZoneInfo) -> float:
     return days + (later - instant) / (later - earlier) if later > earlier else float(days)
 
 
-def _threshold(leaf: Condition) -> Any:
+def _threshold(leaf: Condition, verdict: Verdict) -> Any:
     match leaf:
         case Recency():
             return leaf.window_days if leaf.value2 is UNSET else [leaf.window_days, leaf.value2]
@@ -428,6 +429,8 @@ def _threshold(leaf: Condition) -> Any:
             return None
         case EventProperty() | UserProperty() if leaf.value is UNSET:
             return None
+        case EventProperty() | UserProperty() if isinstance(leaf.value, OtherValue):
+            return verdict.evidence.beside
         case Group():
             raise TypeError("a group has no threshold")
         case EventCount() | EventTime() | Monetary() | EventProperty() | EventPeriods() | UserProperty():

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Final, LiteralString, assert_never
 
 from segment_copilot.compiler.fragments import Fragment, bind, column, group, join, named, sql
-from segment_copilot.compiler.predicates import render_anniversary, render_test, stored_value
+from segment_copilot.compiler.predicates import render_anniversary, render_test, render_tested, stored_value
 from segment_copilot.compiler.slots import (
     AggregateSlot,
     Anniversaries,
@@ -80,8 +80,7 @@ def render_measured(slot: GroupedSlot) -> Fragment:
         case PeriodsSlot():
             return sql("toString({})", _active_periods(slot, None))
         case OccurrenceSlot(occurrence="latest" | "first"):
-            value = stored_value("payload", slot.test.path).json
-            return _at_end(slot, sql("ifNull(toJSONString({}), 'null')", value), None)
+            return _at_end(slot, render_tested("payload", slot.test), None)
         case OccurrenceSlot():
             return sql("toString(countIf({}))", render_test("payload", slot.test))
         case AggregateSlot():

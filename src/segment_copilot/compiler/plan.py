@@ -302,7 +302,7 @@ class _Planner:
     def _test(self, test: AnyTest) -> Test:
         """*test* with its operator made positive; `complement` says whether it was a negative one."""
         if (other := other_value(test)) is not None:
-            return plan_comparison(test, other, zone=self.zone.key)
+            return plan_comparison(test, other, zone=self.dates.zone.key)
         operator = cast("PropertyOperator", POSITIVE_OF.get(test.operator, test.operator))
         complement = operator != test.operator
         values = tuple[Any, ...](operands(test))

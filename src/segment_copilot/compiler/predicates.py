@@ -160,6 +160,23 @@ def _is_like_other(column: LiteralString, test: Test, other: Other) -> Fragment:
     return _false_if_null(sql("({}) {} ({})", one, _SIGNS[test.operator], beside))
 
 
+def render_tested(column: LiteralString, test: Test) -> Fragment:
+    """Write the stored value that is tested as JSON text; of two that are compared, both, in a list."""
+    value = _as_json(stored_value(column, test.path).json)
+    if test.other is None:
+        return value
+    if test.known is None:
+        return sql("concat('[', {}, ',', {}, ']')", value, _as_json(stored_value(column, test.other.path).json))
+    beside = known_column(test.known)
+    if test.kind == "datetime":  # kept as a number; told as data has it
+        beside = sql("concat(formatDateTime(fromUnixTimestamp64Micro({}, 'UTC'), '%FT%T.%f'), 'Z')", beside)
+    return sql("concat('[', {}, ',', {}, ']')", value, _as_json(beside))
+
+
+def _as_json(value: Fragment) -> Fragment:
+    return sql("ifNull(toJSONString({}), 'null')", value)
+
+
 def known_column(known: Known) -> Fragment:
     """Write the column of a trait's value beside the rows that it is joined with: its name follows from what it is."""
     digest = hashlib.sha256(msgspec.json.encode(known)).digest()
@@ -192,13 +209,9 @@ def _instant(value: StoredValue, epoch: int, zone: str) -> Fragment:
         is_kept = sql("{} BETWEEN {} AND {}", elapsed, to_microseconds(EARLIEST), to_microseconds(LATEST))
         whole = sql("toInt64(ifNull(if({}, {}, 0), 0))", is_kept, elapsed)
         arms.insert(0, sql("isNotNull({}), if({}, {}, NULL)", elapsed, is_kept, whole))
-    read = sql("multiIf({}, NULL)", join(", ", arms))
-    return sql(
-        "if({read} BETWEEN {least} AND {most}, {read}, NULL)",
-        read=read,
-        least=to_microseconds(EARLIEST),
-        most=to_microseconds(LATEST),
-    )
+    ends = (to_microseconds(EARLIEST), to_microseconds(LATEST))
+    template = "arrayMap(micro -> if(micro BETWEEN {} AND {}, micro, NULL), [multiIf({}, NULL)])[1]"  # written once
+    return sql(template, *ends, join(", ", arms))
 
 
 def _midnight(day: Fragment, zone: str) -> Fragment:
@@ -206,10 +219,13 @@ def _midnight(day: Fragment, zone: str) -> Fragment:
 
     Of a midnight that a zone skips the server makes an instant of the day before: too early by what the clock went forward.
     """
-    local = sql("parseDateTime64BestEffortOrNull({}, 6, {})", day, bind(zone, "String"))
-    skipped = sql("timezoneOffset({local} + INTERVAL 25 HOUR) - timezoneOffset({local})", local=local)
-    template = "toUnixTimestamp64Micro({local}) + if(toString(toDate32({local})) < {day}, ({skipped}) * 1000000, 0)"
-    return sql(template, local=local, day=day, skipped=skipped)
+    parsed = sql("parseDateTime64BestEffortOrNull({}, 6, {})", day, bind(zone, "String"))
+    skipped = sql("timezoneOffset(midnight + INTERVAL 25 HOUR) - timezoneOffset(midnight)")
+    template = (
+        "arrayMap(midnight -> toUnixTimestamp64Micro(midnight)"
+        " + if(toString(toDate32(midnight)) < {}, ({}) * 1000000, 0), [{}])[1]"
+    )
+    return sql(template, day, skipped, parsed)
 
 
 def _false_if_null(test: Fragment) -> Fragment:
