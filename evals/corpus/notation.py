@@ -328,7 +328,14 @@ class _Reader:
 
     def _property_test(self) -> Fields:
         negate: Fields = {"negate": True} if self._said("not ") else {}
-        return {"property": self._name(BARE_PATH, "a property"), **self._test(), **negate}
+        path = self._name(BARE_PATH, "a property")
+        if not self._said("any("):
+            return {"property": path, **self._test(), **negate}
+        tests = [self._property_test()]
+        while self._said("&"):
+            tests.append(self._property_test())
+        self._must_say(")")
+        return {"any_of": path, "conditions": tests, **negate}
 
     # Tests and windows.
 

@@ -134,7 +134,11 @@ def _where(where: Any) -> str:
 
 
 def _property_test(fields: Fields) -> str:
-    return ("not " if fields.get("negate") else "") + _name(fields["property"], BARE_PATH) + _test(fields)
+    negated = "not " if fields.get("negate") else ""
+    if "any_of" in fields:
+        inner = " & ".join(_property_test(one) for one in fields["conditions"])
+        return f"{negated}{_name(fields['any_of'], BARE_PATH)} any({inner})"
+    return negated + _name(fields["property"], BARE_PATH) + _test(fields)
 
 
 def _test(fields: Fields) -> str:

@@ -80,7 +80,19 @@ class Judge(msgspec.Struct):
         if test.value_type == "clock":
             at = {"weekdays" if test.sign == "on" else "hours": list(test.value)}
             return times.is_at(event.occurred_at, at, self.clock.zone)
+        if test.value_type == "items":
+            items = look_up(event.payload, test.path)
+            return isinstance(items, list) and any(self.passes_item(test, one, person, event) for one in items)
         return self.passes(test, look_up(event.payload, test.path), person, event.payload)
+
+    def passes_item(self, test: Atom, item: Any, person: Person, event: Any) -> bool:
+        def value(path: str) -> Any:
+            return (MISSING if item is None else item) if path == "." else look_up(item, path)
+
+        return any(
+            all(self.passes(one, value(one.path), person, event.payload) == told for one, told in term)
+            for term in test.value
+        )
 
     def is_in(self, span: Span, instant: Any) -> bool:
         if span.lower:

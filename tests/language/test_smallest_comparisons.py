@@ -173,7 +173,7 @@ UNTYPED = {"type": "user_property", "property": "p", "operator": "gt", "value": 
 
 
 def test_what_two_values_compare_as_is_said_or_declared():
-    stored = {"p": Property("p", types=frozenset({"number"})), "q": Property("q", types=frozenset({"number"}))}
+    stored = {"p": Property("p", types=("number",)), "q": Property("q", types=("number",))}
     with pytest.raises(InvalidDefinition) as refused:
         bound(UNTYPED, Catalog(traits=stored))
     (finding,) = refused.value.findings
@@ -188,10 +188,8 @@ def test_what_two_values_compare_as_is_said_or_declared():
 
 def test_names_and_types_of_the_other_value_are_looked_at():
     catalog = Catalog(
-        event_types={
-            "view": EventType("view", properties={"x": Property("x", types=frozenset({"number"}))})
-        },
-        traits={"plan": Property("plan", types=frozenset({"string"}), samples=("pro",))},
+        event_types={"view": EventType("view", properties={"x": Property("x", types=("number",))})},
+        traits={"plan": Property("plan", types=("string",), samples=("pro",))},
     )
     found = bound(viewed("eq", "number", trait="plans"), catalog).warnings
     assert ("/conditions/0/where/0/value/trait", "unknown_name") in {(one.pointer, one.code) for one in found}

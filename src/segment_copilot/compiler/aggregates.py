@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Final, LiteralString, assert_never
 
 from segment_copilot.compiler.fragments import Fragment, bind, column, group, join, named, sql
-from segment_copilot.compiler.predicates import render_anniversary, render_test, render_tested, stored_value
+from segment_copilot.compiler.predicates import render_anniversary, render_test, render_tested
 from segment_copilot.compiler.slots import (
     AggregateSlot,
     Anniversaries,
@@ -24,6 +24,7 @@ from segment_copilot.compiler.slots import (
     TimeSlot,
 )
 from segment_copilot.compiler.tables import INSTANT
+from segment_copilot.compiler.values import stored_value
 from segment_copilot.language.lengths import EARLIEST, LATEST, to_microseconds
 from segment_copilot.language.nodes import NumberOperator
 

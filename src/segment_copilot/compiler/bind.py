@@ -175,13 +175,28 @@ class _Binder:
         inside = f"{pointer}/conditions" if isinstance(where, WhereGroup) else pointer
         tests = list[PropertyTest]()
         for index, test in enumerate(where.conditions if isinstance(where, WhereGroup) else where):
-            self._property(f"{inside}/{index}/property", event_type, test.property)
-            tests.append(self._test(f"{inside}/{index}", test, event_type))
+            tests.append(self._where_test(f"{inside}/{index}", test, event_type))
         return WhereGroup(where.logic, tests) if isinstance(where, WhereGroup) else tests
 
-    def _test(self, pointer: str, test: TestT, event_type: EventTypes | None) -> TestT:
-        """Settle the type of a test of an event's property or, without an event type, of a trait."""
-        declared = _declared(self._properties(event_type), test.property)
+    def _where_test(self, pointer: str, test: PropertyTest, event_type: EventTypes) -> PropertyTest:
+        if test.any_of is UNSET:
+            self._property(f"{pointer}/property", event_type, test.property)
+            return self._test(pointer, test, event_type)
+        self._property(f"{pointer}/any_of", event_type, test.any_of)
+        remedy = "Values that are no lists are tested without any_of."
+        self._judge(event_type, test.any_of, lambda stored: judge_type(f"{pointer}/any_of", "list", stored, remedy))
+        items = [
+            self._test(f"{pointer}/conditions/{index}", one, event_type, of_item=True)
+            for index, one in enumerate(test.conditions or [])
+        ]
+        return msgspec.structs.replace(test, conditions=items)
+
+    def _test(self, pointer: str, test: TestT, event_type: EventTypes | None, *, of_item: bool = False) -> TestT:
+        """Settle the type of a test of an event's property or, without an event type, of a trait.
+
+        What is *of an item* of a list has no declared type, and of its values nothing is known.
+        """
+        declared = None if of_item else _declared(self._properties(event_type), test.property)
         if (other := other_value(test)) is not None:
             declared_beside = self._declared_of(pointer, other, event_type)
             declared = declared or declared_beside
@@ -191,7 +206,7 @@ class _Binder:
         settled = resolve_type(test, declared)
         mistakes = [*check_typed_test(pointer, test, settled)]
         self.errors.extend(mistakes)
-        if not mistakes:
+        if not mistakes and not of_item:
             self._judge(event_type, test.property, lambda stored: judge_test(pointer, test, settled, stored))
             self._judge_other(pointer, other, event_type, settled)
         if declared is not None and settled is not None and (other or settled != resolve_type(test, None)):

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 
 from segment_copilot.compiler.aggregates import TIME_AND_ID
 from segment_copilot.compiler.fragments import Fragment, bind, join, nested, sql
-from segment_copilot.compiler.predicates import known_column, stored_value, typed_value
+from segment_copilot.compiler.predicates import known_column, typed_value
 from segment_copilot.compiler.slots import Known
 from segment_copilot.compiler.tables import Tables, of_traits
+from segment_copilot.compiler.values import stored_value
 
 
 def beside(tables: Tables, known: Sequence[Known]) -> Tables:

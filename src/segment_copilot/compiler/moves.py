@@ -168,7 +168,8 @@ def known_of(slot: Slot) -> tuple[Known, ...]:
 
 def known_of_tests(tests: Iterable[Test]) -> tuple[Known, ...]:
     """Return the traits that some tests compare with."""
-    return tuple(sorted({test.known for test in tests if test.known is not None}, key=repr))
+    each = [one for test in tests for one in (test, *test.tests)]
+    return tuple(sorted({test.known for test in each if test.known is not None}, key=repr))
 
 
 # What is asked, without the instant at which it is
@@ -203,6 +204,8 @@ def _of_no_instant(matching: Matching) -> Matching:
 
 
 def _of_no_values(test: Test) -> Test:
+    if test.tests:
+        return replace(test, tests=tuple(map(_of_no_values, test.tests)))
     return replace(test, values=()) if test.kind in _MOVING else test
 
 

@@ -1,4 +1,4 @@
-"""Plans tests that compare a stored value with another one."""
+"""Plans what a test names besides literals: the value that is tested, and another stored one that it is compared with."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import cast
 
 from segment_copilot.compiler.slots import Kind, Other, Test
 from segment_copilot.language.nodes import OtherValue
+from segment_copilot.language.operand_checks import ITEM
 from segment_copilot.language.operators import DATETIMES, POSITIVE_OF, PropertyOperator
 from segment_copilot.language.paths import parse_path
 from segment_copilot.language.value_types import EPOCH_UNITS, AnyTest, resolve_type
@@ -16,7 +17,7 @@ def plan_comparison(test: AnyTest, other: OtherValue, *, zone: str) -> Test:
     operator = cast("PropertyOperator", POSITIVE_OF.get(test.operator, test.operator))
     type_ = resolve_type(test, None) or "string"
     return Test(
-        parse_path(test.property),
+        plan_path(test.property),
         "datetime" if type_ in DATETIMES else cast("Kind", type_),
         operator,
         ignore_case=test.ignore_case,
@@ -24,6 +25,11 @@ def plan_comparison(test: AnyTest, other: OtherValue, *, zone: str) -> Test:
         epoch=EPOCH_UNITS.get(type_, 0),
         other=_other(other, zone),
     )
+
+
+def plan_path(path: str) -> tuple[str, ...]:
+    """Return the keys of the path of a test; none for an item itself."""
+    return () if path == ITEM else parse_path(path)
 
 
 def _other(other: OtherValue, zone: str) -> Other:

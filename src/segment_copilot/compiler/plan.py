@@ -20,7 +20,7 @@ from msgspec.structs import replace
 
 from segment_copilot.compiler.bind import Static
 from segment_copilot.compiler.dates import Dates, kept
-from segment_copilot.compiler.operands import plan_comparison
+from segment_copilot.compiler.operands import plan_comparison, plan_path
 from segment_copilot.compiler.slots import (
     AggregateSlot,
     AtLeastNode,
@@ -61,6 +61,7 @@ from segment_copilot.language import (
     Leaf,
     LocalTime,
     Monetary,
+    PropertyTest,
     Recency,
     Sample,
     SegmentMembership,
@@ -295,7 +296,10 @@ class _Planner:
         days = () if at.weekdays is UNSET else tuple(sorted({WEEKDAYS.index(day) + 1 for day in at.weekdays}))
         return LocalTimes(self.dates.zone.key, days, None if at.hours is UNSET else parse_hours(at.hours))
 
-    def _where_test(self, test: AnyTest) -> Test:
+    def _where_test(self, test: PropertyTest) -> Test:
+        if test.any_of is not UNSET:
+            of_item = tuple(self._where_test(one) for one in test.conditions or ())
+            return Test(parse_path(test.any_of), "items", "contains", complement=test.negate, tests=of_item)
         planned = self._test(test)
         return replace(planned, complement=planned.complement != test.negate)
 
@@ -306,7 +310,7 @@ class _Planner:
         operator = cast("PropertyOperator", POSITIVE_OF.get(test.operator, test.operator))
         complement = operator != test.operator
         values = tuple[Any, ...](operands(test))
-        path = parse_path(test.property)
+        path = plan_path(test.property)
         type_ = resolve_type(test, None)
         kind: Kind
         match operator:

@@ -54,7 +54,7 @@ class Anniversaries(Struct, frozen=True):
     years: tuple[int, ...]
 
 
-Kind = Literal["string", "number", "boolean", "datetime", "list", "presence", "containment", "anniversary"]
+Kind = Literal["string", "number", "boolean", "datetime", "list", "presence", "containment", "anniversary", "items"]
 
 
 class Other(Struct, frozen=True):
@@ -95,6 +95,7 @@ class Test(Struct, frozen=True):
     complement: bool = False
     epoch: int = 0  # of a datetime: microseconds in the unit of a stored number; 0: no number is one
     other: Other | None = None  # compared with instead of *values*
+    tests: tuple[Test, ...] = ()  # of an item of the list: one passes all; the path of the item itself is empty
 
     @property
     def known(self) -> Known | None:

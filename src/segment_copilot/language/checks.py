@@ -40,7 +40,7 @@ from segment_copilot.language.nodes import (
     WhereGroup,
     Window,
 )
-from segment_copilot.language.operand_checks import check_other_value, check_path
+from segment_copilot.language.operand_checks import ITEM, check_form, check_other_value, check_path
 from segment_copilot.language.operators import DATETIMES, LENGTHS, OPERATORS, RANGES, ValueType, operators_of
 from segment_copilot.language.value_types import AnyTest, json_type, operands, parse_date
 from segment_copilot.language.window_checks import (
@@ -135,9 +135,10 @@ def as_date_test(leaf: EventTime) -> PropertyTest:
     )
 
 
-def check_test(pointer: str, test: AnyTest) -> Iterator[Finding]:
+def check_test(pointer: str, test: AnyTest, *, of_item: bool = False) -> Iterator[Finding]:
     """Check that a property test has a path, and the operands that its operator reads."""
-    yield from check_path(f"{pointer}/property", test.property)
+    if not (of_item and test.property == ITEM):
+        yield from check_path(f"{pointer}/property", test.property)
     if isinstance(test.value, OtherValue):
         yield from check_other_value(pointer, test, test.value)
         return
@@ -189,11 +190,22 @@ def check_where(pointer: str, where: Where | UnsetType) -> Iterator[Finding]:
     if where is UNSET:
         return
     tests, inside = (where.conditions, f"{pointer}/conditions") if isinstance(where, WhereGroup) else (where, pointer)
-    if not 0 < len(tests) <= MAX_TESTS:
+    if not 0 < sum(len(test.conditions or [test]) for test in tests) <= MAX_TESTS:
         code = "empty_group" if not tests else "too_many_conditions"
         yield Finding(pointer, code, f"A where holds 1 to {MAX_TESTS} tests; leave it out to filter nothing.")
     for index, test in enumerate(tests):
-        yield from check_test(f"{inside}/{index}", test)
+        yield from _check_where_test(f"{inside}/{index}", test)
+
+
+def _check_where_test(pointer: str, test: PropertyTest, *, of_item: bool = False) -> Iterator[Finding]:
+    """Check a test of an event, or of an item of a list in it."""
+    wrong = [*check_form(pointer, test, inside=of_item)]
+    yield from wrong
+    if test.conditions is not UNSET and not of_item:
+        for index, one in enumerate(test.conditions):
+            yield from _check_where_test(f"{pointer}/conditions/{index}", one, of_item=True)
+    elif not wrong:
+        yield from check_test(pointer, test, of_item=of_item)
 
 
 def check_event_types(pointer: str, event_type: EventTypes) -> Iterator[Finding]:

@@ -32,8 +32,9 @@ def event_properties_of(definition: Definition) -> tuple[tuple[str, str], ...]:
         where = node.get("where", [])
         tests = cast("Any", where)["conditions"] if isinstance(where, dict) else where
         paths = [node["property"]] if "property" in node else []
-        paths += [test["property"] for test in tests]
-        paths += [other["property"] for test in [node, *tests] if "property" in (other := _other(test))]
+        paths += [test["any_of"] if "any_of" in test else test["property"] for test in tests]
+        inner = [one for test in tests for one in test.get("conditions", [test])]
+        paths += [other["property"] for test in [node, *inner] if "property" in (other := _other(test))]
         found |= {(name, path): None for name in _event_types(node) for path in paths}
     return tuple(found)
 
@@ -76,7 +77,7 @@ def _named(value: Any) -> Iterator[str]:
     match value:
         case dict():
             for key, child in cast("dict[str, Any]", value).items():
-                if key in {"event_type", "property", "trait"}:
+                if key in {"event_type", "property", "trait", "any_of"}:
                     yield from _texts(child)
                 elif key in _EVENT_LISTS:
                     yield from _texts(child)

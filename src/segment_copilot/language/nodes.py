@@ -6,7 +6,7 @@ is in `checks`; what needs a tenant's catalog is in `compiler.bind`.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, cast, get_args
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
@@ -76,15 +76,34 @@ PropertyOperatorField = Annotated[
 
 
 class PropertyTest(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A test of one property of an event; all tests of a `where` list must hold."""
+    """A test of one property of an event, or with `any_of` of the items of a list in it.
 
-    property: Path
-    operator: PropertyOperatorField
+    All tests of a `where` list must hold. A test of items has `any_of` and `conditions`, and no `property` and `operator`:
+    as JSON the two are told apart by their fields alone, which of structs only one can be.
+    """
+
+    property: Path = cast("Any", UNSET)
+    operator: PropertyOperatorField = cast("Any", UNSET)
     value: Operand | UnsetType = UNSET
     value2: UpperOperand | UnsetType = UNSET
     value_type: GivenType | UnsetType = UNSET
     ignore_case: IgnoreCase = False
     negate: Negate = False
+    any_of: (
+        Annotated[str, Meta(description="A list in the event: one of its items passes all of `conditions`.")]
+        | UnsetType
+    ) = UNSET
+    conditions: (
+        Annotated[
+            list[PropertyTest],
+            Meta(description="With `any_of`: tests of one item. Paths begin at the item; `.` is the item itself."),
+        ]
+        | UnsetType
+    ) = UNSET
+
+    def is_of_items(self) -> bool:
+        """Return whether it tests the items of a list."""
+        return self.any_of is not UNSET
 
 
 class WhereGroup(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

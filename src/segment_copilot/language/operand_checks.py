@@ -1,16 +1,49 @@
-"""Checks what a test names besides a literal: the path of its property, and another stored value."""
+"""Checks what a test names besides a literal: the path of its property, another stored value, the items of a list."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from msgspec import UNSET
 
 from segment_copilot.errors import Finding
-from segment_copilot.language.nodes import OtherValue, UserProperty
+from segment_copilot.language.nodes import OtherValue, PropertyTest, UserProperty
 from segment_copilot.language.operators import OPERATORS
 from segment_copilot.language.paths import parse_path
 from segment_copilot.language.value_types import AnyTest
+
+ITEM: Final = "."
+"""The path of an item itself, of a list whose items are tested."""
+
+_OF_A_PROPERTY: Final = ("property", "operator", "value", "value2", "value_type", "ignore_case")
+
+
+def check_form(pointer: str, test: PropertyTest, *, inside: bool) -> Iterator[Finding]:
+    """Check that a test of a `where` is one of a property or, not *inside* of another, one of items."""
+    if test.any_of is UNSET and test.conditions is UNSET:
+        for name in ("property", "operator"):
+            if getattr(test, name) is UNSET:
+                yield Finding(pointer, "missing_field", f"{name} is missing.")
+        return
+    if inside:
+        name = "any_of" if test.any_of is not UNSET else "conditions"
+        yield Finding(
+            f"{pointer}/{name}", "unread_field", "Items are tested by their properties; any_of does not nest."
+        )
+        return
+    for name in ("any_of", "conditions"):
+        if getattr(test, name) is UNSET:
+            detail = "A test of items has any_of, the list, and conditions, the tests of one item."
+            yield Finding(pointer, "missing_field", detail)
+    for name in _OF_A_PROPERTY:
+        if getattr(test, name) not in {UNSET, False}:
+            detail = f"A test of items has any_of, conditions and negate; {name} belongs into one of the conditions."
+            yield Finding(f"{pointer}/{name}", "unread_field", detail)
+    if test.any_of is not UNSET:
+        yield from check_path(f"{pointer}/any_of", test.any_of)
+    if test.conditions is not UNSET and not test.conditions:
+        yield Finding(f"{pointer}/conditions", "empty_group", "Say at least one test of an item.")
 
 
 def check_path(pointer: str, path: str) -> Iterator[Finding]:

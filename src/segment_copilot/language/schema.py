@@ -24,6 +24,12 @@ _WINDOW_FORMS: Final[list[Schema]] = [
 ]
 _FORMS: Final[dict[str, Schema]] = {
     "LocalTime": {"anyOf": [{"required": ["weekdays"]}, {"required": ["hours"]}]},
+    "PropertyTest": {
+        "oneOf": [
+            {"properties": {name: {} for name in names}, "required": [*names]}
+            for names in (("property", "operator"), ("any_of", "conditions"))
+        ]
+    },
     "OtherValue": {"oneOf": [{"required": ["trait"]}, {"required": ["property"]}]},
     # Beside a discriminator a linter looks for what is required where it is required, so it is named there again.
     "SegmentMembership": {
@@ -81,6 +87,9 @@ _LIMITS: Final[dict[tuple[str, str], Schema]] = {
         for node in ("PropertyTest", "Monetary", "EventProperty", "UserProperty", "OtherValue")
     },
     ("OtherValue", "trait"): {"minLength": 1, "pattern": PATH_PATTERN},
+    ("PropertyTest", "property"): {"minLength": 1, "pattern": rf"^\.$|{PATH_PATTERN}"},
+    ("PropertyTest", "any_of"): {"minLength": 1, "pattern": PATH_PATTERN},
+    ("PropertyTest", "conditions"): _TESTS,
     ("EventPeriods", "last"): {"minimum": PERIODS[0], "maximum": PERIODS[-1]},
     ("EventPeriods", "min_per_period"): {"minimum": 1, "maximum": _LARGEST},
     ("EventSequence", "events"): {"minItems": STEPS[0], "maxItems": STEPS[-1]},

@@ -216,14 +216,34 @@ class Reading(Struct, frozen=True):
             return True
         tests, logic = (where, "AND") if isinstance(where, list) else (where["conditions"], where["logic"])
         verdicts = [
-            self._tested(test, event, match["event_type"], clock, person) != test.get("negate", False) for test in tests
+            self._where_test(test, event, match["event_type"], clock, person) != test.get("negate", False)
+            for test in tests
         ]
         return _joined(logic, verdicts)
 
-    def _tested(self, test: Json, event: Event | None, event_types: Any, clock: Clock, person: Person) -> bool:
-        """The test on the payload of *event*; without an event the value is missing."""
-        value = MISSING if event is None else look_up(event.payload, test["property"])
-        declared = declared_type(self.schemas, event_types, test["property"])
+    def _where_test(self, test: Json, event: Event, event_types: Any, clock: Clock, person: Person) -> bool:
+        """A test of a property or, with `any_of`, whether some item of a list passes all tests."""
+        if "any_of" not in test:
+            return self._tested(test, event, event_types, clock, person)
+        items = look_up(event.payload, test["any_of"])
+        return isinstance(items, list) and any(
+            all(
+                self._tested(one, event, event_types, clock, person, item=item) != one.get("negate", False)
+                for one in test["conditions"]
+            )
+            for item in items
+        )
+
+    def _tested(
+        self, test: Json, event: Event | None, event_types: Any, clock: Clock, person: Person, *, item: Any = MISSING
+    ) -> bool:
+        """The test on the payload of *event*, or of an item in it; without an event the value is missing."""
+        declared = None
+        if item is not MISSING:
+            value = (MISSING if item is None else item) if test["property"] == "." else look_up(item, test["property"])
+        else:
+            value = MISSING if event is None else look_up(event.payload, test["property"])
+            declared = declared_type(self.schemas, event_types, test["property"])
         match test.get("value"):
             case {"trait": path}:
                 other = look_up(person.traits, path)

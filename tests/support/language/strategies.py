@@ -59,7 +59,7 @@ IDENTIFY = "context_identified"
 EVENT_TYPES = ("view", "cart", "order's \\ %", "ünï🙂\n`")
 
 # Property paths as definitions write them; `payloads` makes payloads that have them.
-AMOUNT, STATUS, FLAG, TAGS, MOMENT = "amount", "status", "flag", "tags", "at"
+AMOUNT, STATUS, FLAG, TAGS, MOMENT, ITEMS = "amount", "status", "flag", "tags", "at", "items"
 WEIRD = {
     r"dot\.ted": "dot.ted",
     r"back\\slash": "back\\slash",
@@ -214,6 +214,8 @@ ODD_VALUES: tuple[Any, ...] = (
     [[1], ["a"]],
     [None],
 )
+SKUS = ("A-1", "a-1", "B", "", "1", "é")
+"""What the items of an order are told apart by."""
 IDS = ("1", "a", "Z", "é", "~", "🙂", "10", "9")
 
 
@@ -316,6 +318,27 @@ class Draw:
         fields = {"deep": self.number(), "do.t": {"x": 1}, "x": None, "": 1, "only": {}}
         return {name: fields[name] for name in fields if self.chance(2)}
 
+    def items(self) -> list[Any]:
+        """What an order has: objects, now and then something else among them."""
+        return [
+            self.item() if not self.chance(6) else self.one([self.scalar(), *ODD_VALUES])
+            for _ in range(self.one([0, 1, 2, 3]))
+        ]
+
+    def item(self) -> Json:
+        fields: dict[str, Callable[[], Any]] = {
+            "sku": lambda: self.one(SKUS),
+            "price": self.number,
+            "gift": lambda: self.chance(2),
+            "sizes": self.list,
+            "due": self.moment,
+            "of": self.nested,
+            "dot.ted": lambda: self.one(TEXTS),
+            "seconds": lambda: self.elapsed(EPOCHS["seconds"]),
+        }
+        names = self.some([*fields, "sku", "price"], 0, 5)
+        return {name: self.dirt() if self.chance(6) else fields[name]() for name in sorted(set(names))}
+
     def payload(self) -> Json:
         """Properties of an event, or traits."""
         tidy: dict[str, Callable[[], Any]] = {
@@ -325,6 +348,7 @@ class Draw:
             TAGS: self.list,
             MOMENT: self.moment,
             "nested": self.nested,
+            ITEMS: self.items,
             "declared_date": self.moment,
             "declared_text": self.moment,
             **{name: lambda unit=unit: self.elapsed(unit) for name, unit in EPOCHS.items()},
@@ -471,13 +495,41 @@ class Draw:
         test = self.one(every if path not in kinds or self.chance(4) else kinds[path])
         return {"property": path} | test()
 
+    def items_test(self) -> Json:
+        """A test of the items of a list: mostly of some properties of objects, now and then of the item itself."""
+        kinds: dict[str, list[Callable[[], Json]]] = {
+            "sku": [self.string_test, lambda: {"operator": "in", "value": self.some(SKUS, 1, 2)}],
+            "price": [self.number_test],
+            "gift": [self.boolean_test],
+            "sizes": [self.list_test, self.containment_test],
+            "due": [self.date_test, self.clock_test],
+            "of.deep": [self.number_test],
+            r"dot\.ted": [self.string_test],
+            ".": [self.string_test, self.number_test, self.boolean_test, self.containment_test, self.presence_test],
+            "of": [self.presence_test],
+            "seconds": [lambda: self.date_test() | {"value_type": "epoch_s"}],
+        }
+        every = [one for tests in kinds.values() for one in tests] + [self.presence_test]
+        tests = list[Json]()
+        for _ in range(self.one([1, 2, 2, 3])):
+            path = self.one([*kinds, "sku", "price"])
+            if self.chance(8):
+                test = self.comparison(of_event=True) | {"property": path}
+                tests.append(({"value_type": "datetime"} | test) | self.negate())
+            else:
+                tests.append({"property": path} | self.one(every if self.chance(5) else kinds[path])() | self.negate())
+        return {"any_of": self.one([ITEMS, ITEMS, ITEMS, TAGS, "a[]", "nested", "absent"]), "conditions": tests}
+
     # Conditions.
 
     def where(self) -> Json:
         """`{"where": …}`, or usually nothing."""
         if not self.chance(3):
             return {}
-        tests = [self.property_test() | self.negate() for _ in range(self.random.randint(1, 2))]
+        tests = [
+            (self.items_test() if self.chance(4) else self.property_test()) | self.negate()
+            for _ in range(self.random.randint(1, 2))
+        ]
         grouped = {"logic": self.one(["AND", "OR", "or"]), "conditions": tests}
         return {"where": self.one([tests, grouped])}
 

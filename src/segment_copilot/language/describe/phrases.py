@@ -13,7 +13,8 @@ from segment_copilot.language import WhereGroup, Window
 from segment_copilot.language.catalog import IDENTIFY
 from segment_copilot.language.lengths import Length, parse_length, whole_days
 from segment_copilot.language.local_times import WEEKDAYS
-from segment_copilot.language.nodes import EventCondition, EventMatch, LocalTime, Step, Weekday, Where
+from segment_copilot.language.nodes import EventCondition, EventMatch, LocalTime, PropertyTest, Step, Weekday, Where
+from segment_copilot.language.operand_checks import ITEM
 from segment_copilot.language.operators import DATETIMES, EVERY_TYPE, OPERATORS, Takes
 from segment_copilot.language.value_types import AnyTest, operands, other_value, parse_date, resolve_type
 
@@ -86,10 +87,18 @@ def _tell_at(at: LocalTime) -> str:
 
 def _tell_where(where: Where) -> str:
     logic, tests = (where.logic.lower(), where.conditions) if isinstance(where, WhereGroup) else ("and", where)
-    joined = f" {logic} ".join(
-        f"{escape_controls(test.property)} {tell_test(test, negate=test.negate)}" for test in tests
+    return f"where {f' {logic} '.join(map(_tell_where_test, tests))}"
+
+
+def _tell_where_test(test: PropertyTest) -> str:
+    """Say a test of an event; of items: "one of products is such that (its sku is “A” and its price is more than 5)"."""
+    if test.any_of is UNSET:
+        return f"{escape_controls(test.property)} {tell_test(test, negate=test.negate)}"
+    told = " and ".join(
+        f"{'it' if one.property == ITEM else f'its {escape_controls(one.property)}'} {tell_test(one, negate=one.negate)}"
+        for one in test.conditions or []
     )
-    return f"where {joined}"
+    return f"{'none' if test.negate else 'one'} of {escape_controls(test.any_of)} is such that ({told})"
 
 
 def tell_event(name: str, *, perfect: bool) -> str:

@@ -135,9 +135,21 @@ class Reader(Struct, frozen=True):
             case EventSequence():
                 return self.whole(msgspec.structs.replace(leaf, negate=False))
 
-    def payload_test(self, test: PropertyTest) -> Term:
+    def payload_test(self, test: PropertyTest) -> Term | bool:
         """Read a test of a `where`, about one event; `negate` left out of account."""
-        return self._test(test, ("payload", test.property))
+        if test.any_of is UNSET:
+            return self._test(test, ("payload", test.property))
+        inner = [self._test(one, ("item", one.property)) for one in test.conditions or []]
+        terms = [
+            complement(term) if one.negate else term for one, term in zip(test.conditions or [], inner, strict=True)
+        ]
+        if join("AND", terms) is False:  # no item passes all
+            return False
+        plain = settle(msgspec.to_builtins(msgspec.structs.replace(test, negate=False)))
+        place = ("payload", test.any_of)
+        return Constraint(
+            Subject((*place, "items", _key(plain)), Values(_FLAG.spans, missing=True), "other", place), _YES
+        )
 
     def lies_ahead(self, leaf: EventTime) -> bool:
         """Return whether the instant would have to be later than `as_of`, for a test that could hold one day."""
