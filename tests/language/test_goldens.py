@@ -177,6 +177,11 @@ def happened(random: Random) -> tuple[str, Json]:
         "search_performed": {"query": random.choice(["red shoes", "sneakers", "hat"])},
         "order_placed": {"total": random.choice([20, 79.5, "120.5", 400]), "category": random.choice("abcd")}
         | random.choice([{}, {"ship_to": "ES"}, {"ship_to": "DE"}])
+        | {
+            "products": [{"sku": random.choice(["SHOE-1", "HAT-1"]), "price": random.choice([20, 50])} for _ in "ab"][
+                : random.choice([0, 0, 1, 2])
+            ]
+        }
         | random.choice([{}, {"coupon": "WELCOME"}, {"coupon": "X"}]),
         "order_refunded": {"refund": random.choice([10, 50, "90"]), "total": random.choice([20, 79.5])},
     }.get(event_type, {})

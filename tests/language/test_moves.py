@@ -157,6 +157,10 @@ MOVED: dict[str, tuple[Json, list[Event]]] = {
         [bought(AS_OF - 7 * DAY - HOUR, due=2), bought(AS_OF - DAY, due=2)],
     ),
     "a payload comes near": (count(where=[where("in_next", "7d")]), [bought(LONG_AGO, due="2026-06-22")]),
+    "an item comes near": (
+        count(where=[{"any_of": "items", "conditions": [where("in_next", "7d")]}]),
+        [bought(LONG_AGO, items=[{"due": "2026-06-22"}])],
+    ),
     "a latest payload comes near": (
         {"type": "event_property", "event_type": "buy", "occurrence": "latest"} | where("in_next", "7d"),
         [bought(LONG_AGO, due="2026-06-22")],

@@ -22,6 +22,7 @@ WATCHERS = (
     "tests/audiences/test_segments.py",
     "tests/language/test_regressions.py",
     "tests/language/test_smallest_comparisons.py",
+    "tests/language/test_smallest_items.py",
     "tests/language/test_semantics.py",
     "tests/language/test_identity.py",
     "tests/language/test_planning.py",
