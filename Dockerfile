@@ -5,10 +5,10 @@ COPY --from=ghcr.io/astral-sh/uv:0.13.9 /uv /bin/
 ENV UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy UV_PROJECT_ENVIRONMENT=/opt/venv
 WORKDIR /src
 COPY pyproject.toml uv.lock README.md LICENSE ./
-RUN uv sync --locked --no-dev --no-install-project
+RUN uv sync --locked --no-dev --extra mcp --no-install-project
 COPY docs/problems.md ./docs/
 COPY src ./src
-RUN uv sync --locked --no-dev --no-editable
+RUN uv sync --locked --no-dev --extra mcp --no-editable
 
 FROM python:3.11-slim-bookworm
 ARG VERSION=dev

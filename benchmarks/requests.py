@@ -1,7 +1,7 @@
 """What reading segments costs: `python benchmarks/requests.py [--requests 3000] [--profile FILE]`.
 
 A segment is read from this service and from a bare Litestar handler that does the same SELECT and answers the same bytes, in
-turns; then 1,000 segments are listed, filtered and sorted. Each service is a process of its own, so that its CPU can be told
+turns; so it is where PostgreSQL confines the service to one tenant at a time; then 1,000 segments are listed, filtered and sorted. Each service is a process of its own, so that its CPU can be told
 from the client's: on a machine that does other things too, CPU is what compares.
 """
 
@@ -17,28 +17,33 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import asyncpg
 import msgspec
 import uvicorn
 from litestar import Litestar, MediaType, Response, get
 from litestar.params import FromPath
+from msgspec import structs
 
 from segment_copilot.app import create_app
 from segment_copilot.commands.serving import Server, server_config
 from segment_copilot.embedded import start_engines
 from segment_copilot.resources import open_resources
 from segment_copilot.settings import Settings, read_settings
-from segment_copilot.stores.migrations import migrate
+from segment_copilot.stores.migrations import migrate, tables
+from segment_copilot.stores.postgres import open_postgres
+from segment_copilot.stores.roles import confine_role
 from segment_copilot.telemetry.logs import configure_logging
 
 SEGMENTS = 1_000
 CONNECTIONS = 8
 ROUNDS = 7
+ROLE = "benchmark_service"
 DEFINITION = {
     "logic": "AND",
     "conditions": [
@@ -146,16 +151,29 @@ def running(kind: str, settings: Settings, key: str, profile: str | None = None)
 
 
 async def ask(
-    service: Service, path: str, times: int, headers: Mapping[str, str] | None = None, connections: int = CONNECTIONS
+    service: Service,
+    path: str,
+    times: int,
+    headers: Mapping[str, str] | None = None,
+    connections: int = CONNECTIONS,
+    keys: Sequence[tuple[str, int]] = (),
 ) -> tuple[float, float, bytes]:
-    """Ask *times* over a few connections; CPU ms of the service and ms by the clock, each of one request, and an answer."""
-    sent = {"Host": "x", "Authorization": f"ApiKey {service.key}", "Accept": "application/json", **(headers or {})}
-    lines = "".join(f"{name}: {value}\r\n" for name, value in sent.items())
-    request = f"GET {path} HTTP/1.1\r\n{lines}\r\n".encode()
+    """Ask *times* over a few connections; CPU ms of the service and ms by the clock, each of one request, and an answer.
+
+    Of several *keys* each connection has the next one, and asks for the segment of that number.
+    """
+
+    def request_of(key: str, path: str) -> bytes:
+        sent = {"Host": "x", "Authorization": f"ApiKey {key}", "Accept": "application/json", **(headers or {})}
+        lines = "".join(f"{name}: {value}\r\n" for name, value in sent.items())
+        return f"GET {path} HTTP/1.1\r\n{lines}\r\n".encode()
+
     left = iter(range(times))
+    callers = [request_of(key, f"/api/segments/{number}/") for key, number in keys] or [request_of(service.key, path)]
+    requests = [callers[number % len(callers)] for number in range(connections)]
     body = b""
 
-    async def one_connection() -> None:
+    async def one_connection(request: bytes) -> None:
         nonlocal body
         reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
         for _ in left:
@@ -167,12 +185,12 @@ async def ask(
         writer.close()
 
     cpu, started = service.cpu(), time.perf_counter()
-    await asyncio.gather(*(one_connection() for _ in range(connections)))
+    await asyncio.gather(*(one_connection(request) for request in requests))
     return (service.cpu() - cpu) * 1000 / times, (time.perf_counter() - started) * 1000 / times, body
 
 
-async def fill(settings: Settings) -> str:
-    """A tenant with its segments; its key."""
+async def fill(settings: Settings) -> tuple[str, list[tuple[str, int]]]:
+    """A tenant with its segments, and its key; some more tenants, each a key and the number of its segment."""
     async with open_resources(settings) as resources:
         await migrate(resources.postgres, resources.clickhouse)
         tenant = await resources.tenants.create("benchmark")
@@ -180,10 +198,27 @@ async def fill(settings: Settings) -> str:
             await resources.segments.create(tenant, name=f"Segment {number * 7919 % SEGMENTS}", definition=DEFINITION)
         await resources.postgres.execute("UPDATE segments SET member_count = id * 31 % 997 WHERE id % 5 > 0")
         await resources.postgres.execute("ANALYZE segments")
-        return (await resources.keys.create(tenant))[1]
+        others = list[tuple[str, int]]()
+        for number in range(CONNECTIONS):
+            other = await resources.tenants.create(f"other-{number}")
+            saved = await resources.segments.create(other, name="One", definition=DEFINITION)
+            others.append(((await resources.keys.create(other))[1], saved.segment.id))
+        return (await resources.keys.create(tenant))[1], others
 
 
-async def measure(ours: Service, bare_handler: Service, requests: int) -> None:
+async def confine(settings: Settings) -> Settings:
+    """The settings of a service that works as a role which sees one tenant at a time."""
+    async with open_postgres(settings.database_url, pool=1) as postgres:
+        await postgres.execute(f"CREATE ROLE {ROLE} LOGIN PASSWORD '{ROLE}'")
+        await confine_role(postgres, ROLE, tables=tables("postgres"))
+    parts = urlsplit(settings.database_url)
+    url = parts._replace(netloc=f"{ROLE}:{ROLE}@{parts.hostname}:{parts.port}").geturl()
+    return structs.replace(settings, database_url=url)
+
+
+async def measure(
+    ours: Service, bare_handler: Service, confined: Service, others: list[tuple[str, int]], requests: int
+) -> None:
     """Print the tables."""
     path = "/api/segments/500/"
     *_, mine = await ask(ours, path, 200)
@@ -196,6 +231,9 @@ async def measure(ours: Service, bare_handler: Service, requests: int) -> None:
             ("bare", await ask(bare_handler, path.rstrip("/"), requests)),
             ("ours", await ask(ours, path, requests)),
             ("ours, 304", await ask(ours, path, requests, etag)),
+            ("ours, row-level security", await ask(confined, path, requests)),
+            (f"ours, {CONNECTIONS} tenants in turns", await ask(ours, path, requests, keys=others)),
+            ("the same, row-level security", await ask(confined, path, requests, keys=others)),
         ):
             taken.setdefault(name, []).append(found[:2])
     print("| segment GET | CPU ms | ms by the clock | bare ÷ this, CPU |\n|---|---:|---:|---:|")
@@ -229,13 +267,18 @@ def main() -> None:
                 port=0,
                 refresh_default="manual",
             )
-            key = asyncio.run(fill(settings))
+            key, others = asyncio.run(fill(settings))
+            as_role = asyncio.run(confine(settings))
             if arguments.profile:
                 with running("ours", settings, key, arguments.profile) as ours:
                     asyncio.run(ask(ours, "/api/segments/500/", arguments.requests))
                 return
-            with running("ours", settings, key) as ours, running("bare", settings, key) as bare_handler:
-                asyncio.run(measure(ours, bare_handler, arguments.requests))
+            with (
+                running("ours", settings, key) as ours,
+                running("bare", settings, key) as bare_handler,
+                running("ours", as_role, key) as confined,
+            ):
+                asyncio.run(measure(ours, bare_handler, confined, others, arguments.requests))
 
 
 if __name__ == "__main__":

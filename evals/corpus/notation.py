@@ -11,7 +11,7 @@ from evals.cases import BadCase
 from evals.corpus.printing import BARE_EVENT, BARE_NAME, BARE_PATH, BARE_VALUE, NUMBER, SIGNS
 from segment_copilot.errors import InvalidDefinition
 from segment_copilot.language import Definition, decode
-from segment_copilot.language.nodes import Metric, PeriodName, Weekday
+from segment_copilot.language.nodes import DatePeriodName, Metric, Weekday
 from segment_copilot.language.operators import OPERATORS, ValueType
 
 Fields = dict[str, Any]
@@ -32,7 +32,7 @@ _COUNTED: Final = re.compile(r"(\d+) of\s*\(")
 _STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"')
 _LENGTH: Final = re.compile(r"\d+(?:mo|[mhdwy])\b")
 _DAYS: Final = re.compile(r"(\d+)d\b")
-_PERIOD: Final = re.compile("|".join(name.replace("_", " ") for name in get_args(PeriodName)))
+_PERIOD: Final = re.compile("|".join(name.replace("_", " ") for name in get_args(DatePeriodName)))
 _INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\d[\w:.+-]*")
 _TYPE: Final = re.compile("|".join(get_args(ValueType)))
 _ZONE: Final = re.compile(r"@([\w/+-]+)")
@@ -363,10 +363,23 @@ class _Reader:
             return {"operator": row.name}
         if row.takes == "two":
             return {"operator": row.name, "value": self._value(), "value2": self._end()}
+        if row.takes in {"window", "season"}:
+            return {"operator": row.name, "value": self._of_dates()}
         values = [self._value()]
         while row.takes_list and self._said(","):
             values.append(self._value())
         return {"operator": row.name, "value": values if row.takes_list else values[0]}
+
+    def _of_dates(self) -> Fields:
+        """Return when a stored date is: a window, or a month."""
+        if self._said("month"):
+            return {"month": self._value()}
+        found = self._window()
+        if "window_days" in found:
+            return {"last": f"{found['window_days']}d"}
+        if not found:
+            raise self._error("a window such as next month or in 30d")
+        return found["window"]
 
     def _end(self) -> Any:
         self._spaces()

@@ -156,6 +156,8 @@ def _amount(fields: Fields) -> str:
         return f"{SIGNS[operator]}{_value(value)}"
     if value is None:
         return f" {operator}"
+    if isinstance(value, Mapping):
+        return f" {operator}{_when(cast('Fields', value))}"
     values: list[Any] = value if isinstance(value, list) else [value]
     return f" {operator} {','.join(_value(item) for item in values)}"
 
@@ -176,6 +178,8 @@ def _when(window: Fields) -> str:
     if "last" in window:
         days = f" {window['days'].replace('_', ' ')}" if "days" in window else ""
         return f" in {window['last']}{days}"
+    if "month" in window:
+        return f" month {window['month']}"
     if "period" in window:
         return f" {window['period'].replace('_', ' ')}"
     if "between" in window:

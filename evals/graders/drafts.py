@@ -14,7 +14,8 @@ from evals.truth import Truth
 
 SEEKING_NO_TEXT = frozenset({
     "gt", "gte", "lt", "lte", "between", "not_between", "matches_regex",
-    "before", "after", "in_last", "not_in_last", "in_next", "anniversary_in_next", "anniversary_in_last",
+    "before", "after", "in_last", "not_in_last", "in_next", "in_window", "not_in_window",
+    "anniversary_in_next", "anniversary_in_last", "anniversary_in",
 })  # fmt: skip
 """Operators whose value is no text that is looked for as it is stored."""
 

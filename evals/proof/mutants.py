@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from evals.definitions import Path, at, walk, without
 from evals.truth import Truth
@@ -25,7 +25,7 @@ _STRICT: Final = {
 _TEXTS: Final = {"eq", "neq", "contains", "does_not_contain", "starts_with", "ends_with", "matches_regex"}
 _LENGTHS: Final = {"in_last", "not_in_last", "in_next", "anniversary_in_next", "anniversary_in_last"}
 _METRICS: Final = {"sum": "avg", "avg": "max", "max": "min", "min": "max", "median": "avg", "count_distinct": ""}
-_PERIODS: Final = {"today": "yesterday", "yesterday": "today"}
+_PERIODS: Final = {"today": "yesterday", "yesterday": "today", "tomorrow": "today"}
 _ROLLING: Final = {"week": "7d", "month": "30d", "quarter": "90d", "year": "365d"}
 
 
@@ -169,7 +169,8 @@ def _window(window: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             which, _, unit = name.partition("_")
             if unit:
                 yield {"period": f"{'last' if which == 'this' else 'this'}_{unit}"}
-                yield {"last": _ROLLING[unit]}
+                if which != "next":
+                    yield {"last": _ROLLING[unit]}
             else:
                 yield {"period": _PERIODS[name]}
         case _:
@@ -217,6 +218,10 @@ def other_values(test: Definition) -> Iterator[Mutant]:
     if isinstance(value, str) and test["operator"] in {"before", "after"}:
         day = int(value[8:10])
         yield "off by one", {**test, "value": f"{value[:8]}{day + 1 if day < 28 else day - 1:02d}{value[10:]}"}
+    if isinstance(value, Mapping):
+        season = cast("Mapping[str, Any]", value)
+        others = [{"month": season["month"] % 12 + 1}] if "month" in season else _window(season)
+        yield from (("other window", {**test, "value": other}) for other in others)
     if isinstance(value, str) and test["operator"] in _LENGTHS:
         yield from (("window by a day", {**test, "value": one}) for one in _lengths(value))
 

@@ -19,6 +19,7 @@ from segment_copilot.activations.deliveries import Deliveries
 from segment_copilot.activations.syncing import Syncing
 from segment_copilot.api.activations import ActivationController, ConnectorController
 from segment_copilot.api.analytics import AnalyticsController
+from segment_copilot.api.audit import AuditController
 from segment_copilot.api.capabilities import CapabilitiesController
 from segment_copilot.api.catalog import CatalogController
 from segment_copilot.api.changes import ChangeController
@@ -32,7 +33,8 @@ from segment_copilot.api.explorer import ExplorerController
 from segment_copilot.api.exports import ExportController, ExportedController, SnapshotExportController
 from segment_copilot.api.feedback import FeedbackController
 from segment_copilot.api.http import console, docs, health, manual, metrics, site
-from segment_copilot.api.http.auth import authenticate, provide_caller, provide_tenant
+from segment_copilot.api.http.audited import audited, counted
+from segment_copilot.api.http.auth import authenticate, authorize, provide_caller, provide_tenant
 from segment_copilot.api.http.compression import compressed
 from segment_copilot.api.http.deadlines import answered_in_time
 from segment_copilot.api.http.edge import Edge
@@ -46,6 +48,8 @@ from segment_copilot.api.http.requests import ApiRequest, check_parameters
 from segment_copilot.api.identity import IdentityController
 from segment_copilot.api.ingestion import IngestionController
 from segment_copilot.api.keys import KeyController
+from segment_copilot.api.mcp import door
+from segment_copilot.api.mcp.offered import registry
 from segment_copilot.api.members import MemberController
 from segment_copilot.api.previews import PreviewController
 from segment_copilot.api.refresh import RefreshController
@@ -113,12 +117,14 @@ ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
     AnalyticsController,
     UsageController,
     CopilotController,
+    *door.ROUTES,
     CapabilitiesController,
     FeedbackController,
     SessionController,
     IdentityController,
     ErasureController,
     KeyController,
+    AuditController,
 )
 
 
@@ -146,6 +152,8 @@ USE_CASES: Final = (
     "browsing",
     "sessions",
     "keys",
+    "audit",
+    "key_uses",
     "feedback",
     "identity",
     "erasures",
@@ -167,9 +175,10 @@ def create_app(settings: Settings) -> Litestar:
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncGenerator[None]:
-        async with open_resources(settings) as resources, open_model(settings) as model:
+        async with open_resources(settings) as resources, resources.key_uses.kept(), open_model(settings) as model:
             app.state.resources = resources
             app.state.copilot = build_copilot(resources, model)
+            app.state.mcp_door = build_mcp_door(resources, browsers)
             app.state.keyring = resources.keyring
             app.state.rate_limits = resources.rate_limits
             app.state.idempotency = resources.idempotency
@@ -182,7 +191,17 @@ def create_app(settings: Settings) -> Litestar:
     app = Litestar(
         route_handlers=ROUTES,
         lifespan=[lifespan],
-        middleware=[answered_in_time, compressed, authenticate, limited, idempotent, check_parameters],
+        middleware=[
+            answered_in_time,
+            compressed,
+            authenticate,
+            counted,
+            limited,
+            audited,
+            authorize,
+            idempotent,
+            check_parameters,
+        ],
         dependencies=dependencies(),
         request_class=ApiRequest,
         request_max_body_size=MAX_BODY_BYTES,
@@ -243,6 +262,15 @@ def build_copilot(resources: Resources, model: Model) -> Copilot:
     )
 
 
+def build_mcp_door(resources: Resources, browsers: CORSConfig) -> door.Door:
+    """Return the door of MCP; pages of the origins that *browsers* allow may use it."""
+    return door.Door(
+        registry,
+        lambda: resources.secrets.get_or_create("mcp"),
+        allows_origin=lambda origin: bool(browsers.allow_origins) and browsers.is_origin_allowed(origin),
+    )
+
+
 def dependencies() -> dict[str, Provide]:
     """Return what a handler may name as an argument: who calls, the use case it calls, what belongs to the process.
 
@@ -252,6 +280,9 @@ def dependencies() -> dict[str, Provide]:
 
     def provide_copilot(request: _Connection, tenant: NamedDependency[Tenant]) -> Copilot:  # noqa: ARG001
         return request.app.state.copilot
+
+    def provide_mcp_door(request: _Connection, draining: NamedDependency[asyncio.Event]) -> door.Door:  # noqa: ARG001
+        return request.app.state.mcp_door
 
     def provide_draining(request: _Connection, copilot: NamedDependency[Copilot]) -> asyncio.Event:  # noqa: ARG001
         return request.app.state.draining
@@ -290,6 +321,7 @@ def dependencies() -> dict[str, Provide]:
         "caller": provide_caller,
         "tenant": provide_tenant,
         "copilot": provide_copilot,
+        "mcp_door": provide_mcp_door,
         "draining": provide_draining,
         "readiness": provide_readiness,
         "failed_events": provide_failed_events,
@@ -322,6 +354,9 @@ def cors(settings: Settings) -> CORSConfig:
             "If-Range",
             "Range",
             "Idempotency-Key",
+            "MCP-Protocol-Version",
+            "Mcp-Method",
+            "Mcp-Name",
             "X-Request-Id",
         ],
         expose_headers=[

@@ -8,7 +8,9 @@ from datetime import timedelta
 
 from msgspec import Struct
 
+from segment_copilot.access.audit import Audit
 from segment_copilot.access.idempotency import Idempotency
+from segment_copilot.access.key_uses import KeyUses
 from segment_copilot.access.keyring import Keyring
 from segment_copilot.access.keys import Keys
 from segment_copilot.access.limits import RateLimits
@@ -96,6 +98,8 @@ class Resources(Struct, frozen=True):
     secrets: Secrets
     sessions: Sessions
     keyring: Keyring
+    audit: Audit
+    key_uses: KeyUses
     idempotency: Idempotency
     rate_limits: RateLimits
     signed_links: SignedLinks
@@ -166,12 +170,18 @@ async def open_resources(settings: Settings) -> AsyncGenerator[Resources]:
         open_clickhouse(
             settings.clickhouse_url, pool=settings.clickhouse_pool, cluster=settings.clickhouse_cluster
         ) as clickhouse,
+        open_clickhouse(
+            settings.clickhouse_read_url or settings.clickhouse_url,
+            pool=settings.clickhouse_pool,
+            cluster=settings.clickhouse_cluster,
+            of_one=settings.clickhouse_tenant_queries,
+        ) as reading,
     ):
-        yield _build(settings, postgres, clickhouse)
+        yield _build(settings, postgres, clickhouse, reading)
 
 
-def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Resources:
-    """Build every use case, each from the stores and those that stand above it."""
+def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse, reading: ClickHouse) -> Resources:
+    """Build every use case, each from the stores and those that stand above it; those that only read, from *reading*."""
     presence = Presence(postgres)
     tenants, keys, secrets = Tenants(postgres), Keys(postgres), Secrets(postgres)
     declarations = Declarations(postgres)
@@ -180,10 +190,10 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
     identity_links = IdentityLinks(postgres, clickhouse)
     identity = Identity(identity_links)
     sessions = Sessions(secrets, identity.alias)
-    analytics, values = Analytics(clickhouse), Values(clickhouse)
-    previews = Previews(clickhouse, discovery, values, references, identity_links)
+    analytics, values = Analytics(reading), Values(reading)
+    previews = Previews(reading, discovery, values, references, identity_links)
     history = timedelta(days=settings.history_days)
-    members = Members(postgres, clickhouse, identity_links, kept=history)
+    members = Members(postgres, reading, identity_links, kept=history)
     schedule = Defaults(settings.refresh_default, timedelta(hours=settings.refresh_hours))
     segments = Segments(postgres, discovery, previews, schedule)
     changes = MembershipChanges(postgres, clickhouse)
@@ -220,6 +230,8 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         secrets=secrets,
         sessions=sessions,
         keyring=Keyring(keys, sessions, _people(settings, tenants)),
+        audit=Audit(postgres),
+        key_uses=KeyUses(postgres),
         idempotency=idempotency,
         rate_limits=RateLimits(per_key=settings.requests_per_minute, per_tenant=settings.tenant_requests_per_minute),
         signed_links=SignedLinks(secrets),
@@ -231,13 +243,13 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         history=History(postgres, clickhouse),
         schemas=Schemas(postgres, declarations),
         violations=Violations(postgres),
-        inference=Inference(clickhouse, discovery),
+        inference=Inference(reading, discovery),
         discovery=discovery,
         analytics=analytics,
         browsing=Browsing(discovery, analytics, values),
-        profiles=Profiles(clickhouse, waiting, identity_links),
+        profiles=Profiles(reading, waiting, identity_links),
         previews=previews,
-        explanations=Explanations(clickhouse, previews, references, identity_links),
+        explanations=Explanations(reading, previews, references, identity_links),
         segments=segments,
         versions=Versions(postgres, references),
         dependencies=Dependencies(postgres),
@@ -249,10 +261,10 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse) -> Re
         changes=changes,
         uploads=uploads,
         copies=Copies(segments, members, uploads),
-        movements=Movements(postgres, clickhouse),
+        movements=Movements(postgres, reading),
         members=members,
         user_numbers=UserNumbers(postgres, clickhouse),
-        live_memberships=LiveMemberships(clickhouse, discovery, references, members, identity_links),
+        live_memberships=LiveMemberships(reading, discovery, references, members, identity_links),
         live_refresh=live_refresh,
         removals=Removals(postgres, clickhouse, kept=history, presence=presence),
         sandbox=Sandbox(postgres, clickhouse, discovery, references, waiting, declarations, identity_links),

@@ -19,12 +19,34 @@ class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
     """Field *x* is read from the environment variable *X*; lists are comma-separated."""
 
     database_url: Annotated[str, Meta(description="PostgreSQL: postgresql://user:password@host:port/database")] = ""
+    migration_database_url: Annotated[
+        str, Meta(description="PostgreSQL as the owner of the tables, for `migrate` alone; empty: DATABASE_URL")
+    ] = ""
+    postgres_role: Annotated[
+        str,
+        Meta(
+            description="Role of DATABASE_URL that `migrate` grants what is needed and confines to one tenant's rows at a time; empty: none"
+        ),
+    ] = ""
     clickhouse_url: Annotated[
         str, Meta(description="ClickHouse, native TCP: clickhouse://user:password@host:port/database")
     ] = ""
     clickhouse_cluster: Annotated[str, Meta(description="Cluster name for ON CLUSTER DDL; empty for one server")] = ""
     postgres_pool: Annotated[Positive, Meta(description="PostgreSQL connections per process")] = 10
     clickhouse_pool: Annotated[Positive, Meta(description="ClickHouse connections per process")] = 8
+
+    clickhouse_read_url: Annotated[
+        str,
+        Meta(
+            description="The same as a user that only reads, for what people ask (previews, look-ups, the copilot); empty: CLICKHOUSE_URL"
+        ),
+    ] = ""
+    clickhouse_tenant_queries: Annotated[
+        Positive,
+        Meta(
+            description="Queries of one tenant at once per process, of those that people wait for; more wait their turn"
+        ),
+    ] = 3
 
     host: Annotated[str, Meta(description="Address the API listens on")] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535, description="Port the API listens on; 0 takes a free one")] = 8000
@@ -94,6 +116,10 @@ class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
             description="Days that computations and the log of who entered and left are kept; no less than HISTORY_DAYS"
         ),
     ] = 400
+
+    audit_days: Annotated[Positive, Meta(description="Days that the audit log, and where keys were used, are kept")] = (
+        365
+    )
 
     refresh_default: Annotated[
         Literal["auto", "manual"],

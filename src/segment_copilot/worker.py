@@ -122,6 +122,9 @@ async def _clean_up(resources: Resources) -> bool:
         recent=timedelta(hours=settings.recent_event_hours),
         remembered=timedelta(days=settings.event_id_days),
     )
+    audited = now - timedelta(days=settings.audit_days)
+    more = await resources.audit.clean_up(before=audited) or more
+    more = await resources.key_uses.clean_up(before=audited) or more
     more = await resources.activations.reseal() or more
     more = await resources.webhooks.reseal() or more
     await resources.publications.clean_up(now=now)

@@ -15,6 +15,8 @@ _OPERATOR = """<clickhouse><users><operator>
     <password>hush</password><networks><ip>127.0.0.1</ip></networks><profile>default</profile><quota>default</quota>
     <grants><query>GRANT ALL ON *.*</query></grants>
 </operator></users></clickhouse>"""
+QUOTA = "<read_rows>20000000000</read_rows>"
+"""Nobody reads so much: here the reader has a hundred thousand rows of each tenant a minute."""
 USERS = Path(__file__).parents[2] / "deploy" / "compose" / "clickhouse" / "users.xml"
 
 
@@ -23,12 +25,15 @@ def engines() -> Generator[tuple[Engines, Path]]:
     """Engines whose ClickHouse has the users of Compose, an operator, and a place for backups; and their directory."""
     with data_directory() as directory, pytest.MonkeyPatch.context() as environment:
         environment.setenv("CLICKHOUSE_APP_PASSWORD", "hush")
+        environment.setenv("CLICKHOUSE_READER_PASSWORD", "hush")
         server, backups = directory / "clickhouse" / "server", directory / "backups"
         for path in (server / "config.d", server / "users.d", backups):
             path.mkdir(parents=True)
         (server / "config.d" / "backups.xml").write_text(_BACKUPS.format(path=backups))
         (server / "users.d" / "operator.xml").write_text(_OPERATOR)
         # The session that runs the embedded server is `default`'s, whom Compose removes.
-        (server / "users.d" / "compose.xml").write_text(USERS.read_text().replace('<default remove="remove"/>', ""))
+        users = USERS.read_text().replace('<default remove="remove"/>', "")
+        assert QUOTA in users
+        (server / "users.d" / "compose.xml").write_text(users.replace(QUOTA, "<read_rows>100000</read_rows>"))
         with start_engines(directory, durable=False) as started:
             yield started, directory

@@ -82,10 +82,11 @@ async def script(stores: Stores, name: str) -> subprocess.CompletedProcess[str]:
 
 
 @asynccontextmanager
-async def service(stores: Stores) -> AsyncGenerator[Resources]:
+async def service(stores: Stores, *, read_url: str = "") -> AsyncGenerator[Resources]:
     settings = Settings(
         database_url=stores.database_url,
         clickhouse_url=stores.clickhouse_url,
+        clickhouse_read_url=read_url,
         secrets_keys=(KEY,),
         refresh_default="manual",
     )

@@ -165,11 +165,32 @@ def test_what_has_to_be_set_is_said(helm: Any, values: dict[str, Any], sentence:
 
 def test_every_setting_can_be_set_and_no_other():
     schema = json.loads((CHART / "values.schema.json").read_text())
-    elsewhere = {"DATABASE_URL", "CLICKHOUSE_URL", "SECRETS_KEYS", "ANTHROPIC_API_KEY", "HOST", "PORT", "WORKER_PORT"}
+    elsewhere = {
+        "DATABASE_URL",
+        "CLICKHOUSE_URL",
+        "SECRETS_KEYS",
+        "ANTHROPIC_API_KEY",
+        "MIGRATION_DATABASE_URL",
+        "CLICKHOUSE_READ_URL",
+        "HOST",
+        "PORT",
+        "WORKER_PORT",
+    }
 
     names = {field.encode_name for field in msgspec.structs.fields(Settings)}
 
     assert set(schema["properties"]["settings"]["propertyNames"]["enum"]) == names - elsewhere
+
+
+def test_the_owner_of_the_tables_is_known_to_the_migration_alone(helm: Any):
+    objects = render(
+        helm, MINIMAL | {"migration": {"existingSecret": "owner"}, "settings": {"POSTGRES_ROLE": "service"}}
+    )
+    given = {name: container["envFrom"] for name, pod in pods(objects) for container in pod["spec"]["containers"]}
+
+    assert {name for name, sources in given.items() if {"secretRef": {"name": "owner"}} in sources} == {
+        of(objects, "Job", "-migrate")["metadata"]["name"]
+    }
 
 
 def test_secrets_are_in_the_secret_alone(helm: Any):

@@ -18,6 +18,7 @@ from segment_copilot.settings import read_settings
 from segment_copilot.stores.postgres import open_postgres
 from tests.support.databases import run_clickhouse, run_postgres, with_database
 from tests.support.engines import Servers
+from tests.support.roles import confined
 
 KEY = new_key()
 OF_THE_MACHINE = {"postgres.disk", "clickhouse.disk", "postgres.connections", "postgres.durability", "postgres.rights"}
@@ -325,3 +326,13 @@ async def listening(says: bytes = b"") -> AsyncGenerator[str]:
 
     async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
         yield str(server.sockets[0].getsockname()[1])
+
+
+async def test_a_user_that_sees_one_tenant_at_a_time(database_url: str, clickhouse_url: str):
+    async with confined(database_url) as url:
+        found = await checks(url, clickhouse_url)
+        as_owner = await checks(database_url, clickhouse_url)
+
+    assert "postgres.rights" not in found  # nothing is lacking
+    assert (found["postgres.rows"].verdict, as_owner["postgres.rows"].verdict) == ("ok", "warning")
+    assert found["tenants"].detail == "There is no tenant yet."

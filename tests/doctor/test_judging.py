@@ -13,7 +13,7 @@ from segment_copilot.doctor.clickhouse import judge_parts
 from segment_copilot.doctor.clickhouse import judge_version as judge_clickhouse
 from segment_copilot.doctor.configuration import judge, read
 from segment_copilot.doctor.findings import Check, Report, in_words
-from segment_copilot.doctor.postgres import judge_connections
+from segment_copilot.doctor.postgres import judge_connections, judge_rows
 from segment_copilot.doctor.postgres import judge_version as judge_postgres
 from segment_copilot.doctor.queues import QUEUES, judge_queue, judge_workers
 from segment_copilot.doctor.reaching import Skew, judge_clock
@@ -174,3 +174,19 @@ def test_lengths_of_time_are_said_shortly():
         "2 h",
         "2 d",
     ]
+
+
+@pytest.mark.parametrize(
+    ("held", "open_", "verdict", "says"),
+    [
+        (0, 40, "unknown", "is the only wall"),
+        (40, 0, "ok", "one tenant at a time"),
+        (39, 1, "warning", "1 tables, events among them"),
+        (40, 40, "warning", "Work as the role that POSTGRES_ROLE names"),
+    ],
+)
+def test_rows_of_other_tenants(held: int, open_: int, verdict: str, says: str):
+    check = judge_rows("service", held=held, open_=open_, first="events" if open_ else None)
+
+    assert check.verdict == verdict
+    assert says in f"{check.detail} {check.remedy}"

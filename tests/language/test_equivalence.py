@@ -19,7 +19,15 @@ from tests.support.language import reference_times as times
 from tests.support.language.data_sets import draw_deliveries, user_ids
 from tests.support.language.reference import IDENTIFY, Person, Reading, _is_named, _millionths, people
 from tests.support.language.reference_times import Clock
-from tests.support.language.reference_values import MISSING, as_number, declared_type, look_up, passes, passes_beside
+from tests.support.language.reference_values import (
+    MISSING,
+    as_number,
+    declared_type,
+    look_up,
+    passes,
+    passes_beside,
+    read,
+)
 from tests.support.language.strategies import AS_OFS, DECLARED, EVENT_TYPES, ZONES, Draw, world
 
 SIGNS = {"=": "eq", ">": "gt", ">=": "gte", "<": "lt", "<=": "lte"}
@@ -107,7 +115,7 @@ class Judge(msgspec.Struct):
     def instant(self, bound: Bound) -> Any:
         match bound.kind:
             case "ago":
-                return times.back(self.clock, f"{bound.count}{bound.unit}")
+                return times.shift(self.clock.as_of, -bound.count, bound.unit, self.clock.zone)
             case "start":
                 today = self.clock.as_of.astimezone(self.clock.zone).date()
                 return times.nth_period(today, bound.unit, bound.count, self.clock.zone).start
@@ -125,6 +133,12 @@ class Judge(msgspec.Struct):
             case "there":
                 assert test.value_type == "number"
                 return as_number(value) is not None
+            case "since" | "until":
+                stored = read(value, test.value_type or "", self.clock)
+                span = Span(test.value) if test.sign == "since" else Span(None, test.value)
+                return stored is not None and self.is_in(span, stored)
+            case "anniversary_in":
+                wanted = dict([test.value[0]])
             case sign if sign in SIGNS:
                 wanted = test.value
             case "contains_any" | "contains_all" | "equals_set" | "in":
@@ -274,6 +288,24 @@ SAME = [
     ("2 of (x=1; x=1; z=3)", "x=1"),
     ("2 of (x=1; y=2; count(a)≥0)", "x=1 | y=2"),
     ("3 of (x=1; y=2; z=3)", "x=1 & y=2 & z=3"),
+    ("d in_last 30d", "d in_window in 30d"),
+    ("d in_last 1w", "d in_window 7d..0h ago"),
+    ("d in_next 1w", "d in_next 7d"),
+    ("d not_in_window in 1w", "not d in_window in 7d"),
+    ("d in_window in 1d complete", "d in_window yesterday"),
+    ("d in_window in 2w complete", "d in_window in 14d complete"),
+    ("d in_window from 2026-06-01 to 2026-07-01", "d≥2026-06-01 & d≤2026-06-30"),
+    ("d in_window from 2026-06-01T10:00:00Z", 'd≥"2026-06-01T10:00:00Z"'),
+    ("d in_window to 2026-06-01", "d before 2026-06-01"),
+    ("d in_window in 7d & d in_window in 30d", "d in_last 7d"),
+    ("d in_window this week & d in_window today", "d in_window today & d in_window this week"),
+    ("first(a) in_window last month", "first(a) in_window last month & count(a)≥1"),
+    ("last(a) in_window this month", "count(a)≥1 this month"),
+    ("last(a) in_window in 7d complete", "last(a) in_window in 1w complete"),
+    ("b anniversary_in today", "b anniversary_in_next 0d"),
+    ("b anniversary_in_last 0w", "b anniversary_in_next 0d"),
+    ("b anniversary_in_next 12mo", "b anniversary_in_next 1y"),
+    ("b anniversary_in month 6 & b anniversary_in month 6", "b anniversary_in month 6"),
 ]
 OTHER = [
     ("last(a)≤7d", "last(a)<7d"),
@@ -296,6 +328,15 @@ OTHER = [
     ("x is_empty", "x is_not_set"),
     ("count(a at mon)≥1", "count(a at tue)≥1"),
     ("count(a at 09:00-12:00)≥1", "count(a)≥1"),
+    ("d in_window this month", "d in_window in 1mo"),
+    ("d in_window today", "d in_window in 1d with today"),  # of today also what is to come
+    ("d in_window next month", "d in_window this month"),
+    ("d in_window tomorrow", "d in_next 1d"),
+    ("d not_in_window next month", "d is_set & d not_in_window next month"),
+    ("d in_window from 2026-06-01 to 2026-07-01", "d 2026-06-01..2026-07-01"),
+    ("b anniversary_in month 6", "b anniversary_in month 7"),
+    ("b anniversary_in this month", "b in_window this month"),
+    ("b anniversary_in tomorrow", "b anniversary_in_next 1d"),
     ("count(context_identified)≥1 & count(*)≥1", "count(context_identified)≥1"),  # an identify is none of all events
 ]
 
@@ -315,6 +356,9 @@ def test_a_contradiction_and_what_is_always_true_are_told():
     assert form_of(parse_definition("country=DE & country=FR")).is_nobody
     assert form_of(parse_definition("count(a)≥0 | x=1")).is_everybody
     assert not form_of(parse_definition("x=1")).is_nobody
+    assert form_of(parse_definition("d in_window next month & d in_window last month")).is_nobody
+    assert form_of(parse_definition("last(a) in_window tomorrow")).is_nobody
+    assert not form_of(parse_definition("d in_window this week & d in_window last month")).is_nobody
 
 
 def test_the_declared_type_is_what_a_test_compares_in():

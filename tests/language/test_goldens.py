@@ -163,7 +163,9 @@ def identified(random: Random) -> Json:
         "email_opt_in": random.choice([True, False]),
         "address": random.choice([{"city": "Vigo"}, {"zip": "1"}]),
         "renewed_at": random.choice(["2025-06-19T23:00:00Z", "2025-12-31", "2026-02-01"]),
-        "signup_date": random.choice(["2025-06-20", "2026-01-01", "2025-12-31", "2024-07-15"]),
+        "signup_date": random.choice(["2025-06-20", "2026-01-01", "2025-12-31", "2024-07-15", "2026-06-10"]),
+        "birth_date": random.choice(["1990-06-15", "1985-06-22", "2001-12-24"]),
+        "trial_ends_at": random.choice(["2026-06-30", "2026-07-01", "2026-07-31T21:00:00Z", "2026-08-01"]),
     }
     return {name: value for name, value in traits.items() if random.random() < 0.8}  # most of them
 

@@ -124,6 +124,39 @@ CODES = [
     pytest.param(
         of(TRAIT | {"operator": "anniversary_in_last", "value": "36h"}), "/conditions/0/value", "bad_length", id="hours"
     ),
+    *(
+        pytest.param(of(TRAIT | {"operator": operator, "value": value}), f"/conditions/0/value{where}", code, id=name)
+        for name, operator, value, where, code in [
+            ("no window", "in_window", "30d", "", "wrong_type"),
+            ("an empty window", "in_window", {}, "", "bad_window"),
+            ("two windows", "in_window", {"last": "7d", "period": "today"}, "", "bad_window"),
+            ("a month for a window", "in_window", {"month": 6}, "/month", "unread_field"),
+            ("a period by another name", "in_window", {"period": "next_day"}, "/period", "unknown_value"),
+            ("whole days of hours", "not_in_window", {"last": "36h", "days": "complete"}, "/last", "bad_length"),
+            ("a window that ends first", "in_window", {"from": "2026-06-02", "to": "2026-06-01"}, "", "reversed_range"),
+            ("an unknown field of a window", "in_window", {"next": "7d"}, "/next", "unknown_field"),
+            ("a thirteenth month", "anniversary_in", {"month": 13}, "/month", "out_of_range"),
+            ("half a month", "anniversary_in", {"month": 1.5}, "/month", "wrong_type"),
+            ("a month and a period", "anniversary_in", {"month": 6, "period": "today"}, "", "bad_window"),
+            ("an anniversary in a length", "anniversary_in", {"last": "7d"}, "", "bad_window"),
+            ("a window for a length", "in_last", {"period": "today"}, "", "wrong_type"),
+            ("a window for a value", "eq", {"period": "today"}, "", "wrong_type"),
+            ("a window for two ends", "between", {"period": "today"}, "", "wrong_type"),
+            ("a window for a list", "in", {"period": "today"}, "", "wrong_type"),
+        ]
+    ),
+    pytest.param(
+        of(LEAF | {"window": {"period": "next_month"}}),
+        "/conditions/0/window/period",
+        "unknown_value",
+        id="events to come",
+    ),
+    pytest.param(
+        of(TRAIT | {"operator": "in_window", "value": {"period": "today"}, "value2": 1}),
+        "/conditions/0/value2",
+        "unread_field",
+        id="a window and more",
+    ),
     pytest.param(of(TRAIT | {"operator": "in_last", "value": "0d"}), "/conditions/0/value", "bad_length", id="no time"),
     pytest.param(of(TRAIT | {"operator": "is_empty"}), "/conditions/0/value", "unread_field", id="empty as what"),
     pytest.param(

@@ -112,6 +112,15 @@ CONTRADICTIONS = {
     "dates": both(trait("before", "2026-01-01"), trait("after", "2026-02-01")),
     "equal days": both(trait("lt", "2026-01-01"), trait("gte", "2026-01-01T00:00:00Z")),
     "within a week but not within a month": both(trait("in_last", "7d"), trait("not_in_last", "30d")),
+    "last week and next week": both(
+        trait("in_window", {"period": "last_week"}), trait("in_window", {"period": "next_week"})
+    ),
+    "within a week, as a window": both(trait("in_window", {"last": "7d"}), trait("not_in_last", "30d")),
+    "before a window": both(trait("in_window", {"from": "2026-06-01"}), trait("lt", "2026-06-01")),
+    "born in two months": both(trait("anniversary_in", {"month": 6}), trait("anniversary_in", {"month": 7})),
+    "whole days before today, and tomorrow": both(
+        trait("in_window", {"last": "7d", "days": "complete"}), trait("in_window", {"period": "tomorrow"})
+    ),
     "past and to come": both(trait("in_last", "7d"), trait("in_next", "7d")),
     "latest value": both(latest("gt", 10), latest("lt", 5)),
     "recency": both(recency("gt", 10), recency("lt", 5)),
@@ -134,6 +143,7 @@ LEAF_CONTRADICTIONS = {
     "eight of seven periods": periods("eq", 8),
     "any of none": latest("lt", "", value_type="string", occurrence="any"),
     "first time to come": first_time("in_next", "7d"),
+    "first time tomorrow": first_time("in_window", {"period": "tomorrow"}),
     "below every string": trait("lt", "", value_type="string"),
     "negated tautology": count("gte", 0, negate=True),
 }
@@ -167,6 +177,15 @@ POSSIBLE = {
     "negative operators hold without a value": both(trait("is_not_set"), trait("neq", "a")),
     "any of several": both(latest("eq", 1, occurrence="any"), latest("eq", 2, occurrence="any")),
     "months and days": both(trait("in_last", "1mo"), trait("not_in_last", "30d")),
+    "this week and last month": both(
+        trait("in_window", {"period": "this_week"}), trait("in_window", {"period": "last_month"})
+    ),
+    "a day of June and of this week": both(
+        trait("anniversary_in", {"month": 6}), trait("anniversary_in", {"period": "last_week"})
+    ),
+    "days and a length": both(
+        trait("in_window", {"last": "1d"}), trait("in_window", {"last": "2d", "days": "complete"})
+    ),
     "in millionths these are equal": both(spent("sum", "gte", 1.0000002), spent("sum", "lte", 1.0000001)),
     "other salts": both(sample(0, 50), sample(50, 100, salt="b")),
     "at another time of the day": both(count("eq", 0, at={"weekdays": ["mon"]}), count("gte", 1)),
@@ -352,9 +371,16 @@ class Narrow(Draw):
     def day(self) -> Json:
         ends = ("2026-06-01", "2026-06-01T00:00:00Z", "2026-06-15", "2026-03-29T02:30:00")
         lengths = {"operator": self.one(["in_last", "not_in_last", "in_next"]), "value": self.one(["1d", "7d", "1mo"])}
-        return self.one(
-            [self.order(ends), {"operator": self.one(["before", "after"]), "value": self.one(ends)}, lengths]
-        )
+        window = {"operator": self.one(["in_window", "not_in_window"]), "value": self.date_window()}
+        season = {"operator": "anniversary_in", "value": self.one([{"month": 6}, {"month": 7}, {"period": "today"}])}
+        sided = {"operator": self.one(["before", "after"]), "value": self.one(ends)}
+        return self.one([self.order(ends), sided, lengths, window, season])
+
+    def date_window(self) -> Json:
+        calendar = {"period": self.one(["today", "tomorrow", "this_week", "last_week", "next_month", "this_month"])}
+        days = {"last": self.one(["1d", "7d"])} | self.one([{}, {"days": "complete"}, {"days": "with_today"}])
+        fixed = self.one([{"from": "2026-06-15"}, {"to": "2026-06-15"}, {"from": "2026-06-01", "to": "2026-06-15"}])
+        return self.one([calendar, calendar, days, fixed, {"between": self.one([["7d", "1d"], ["1mo", "7d"]])}])
 
     def near(self) -> Json:
         return self.one([{}, {}, {"window_days": 7}, {"window": {"last": "7d"}}, {"window": {"from": "2026-06-15"}}])

@@ -173,6 +173,20 @@ MOVED: dict[str, tuple[Json, list[Event]]] = {
     "an event comes round": (moment("anniversary_in_next", "7d"), [bought(datetime(1999, 6, 22, 12, tzinfo=UTC))]),
     "a trait's time comes": (trait("is_set"), [bought(LONG_AGO), born("1999-01-01", BETWEEN)]),
     "a trait grows old": (trait("in_last", value="7d"), [born("2026-06-08")]),
+    "a trait's week begins": (trait("in_window", value={"period": "this_week"}), [born("2026-06-19")]),
+    "a trait's next day": (trait("in_window", value={"period": "tomorrow"}), [born("2026-06-16")]),
+    "a trait is no longer of the last whole days": (
+        trait("not_in_window", value={"last": "2d", "days": "complete"}),
+        [born("2026-06-12T08:00:00Z")],
+    ),
+    "a payload's week is over": (
+        count(where=[where("in_window", {"period": "this_week"})]),
+        [bought(LONG_AGO, due="2026-06-10")],
+    ),
+    "a week in which a trait comes round": (
+        trait("anniversary_in", value={"period": "this_week"}),
+        [born("1999-06-19")],
+    ),
     "a trait comes round": (trait("anniversary_in_next", value="7d"), [born("1999-06-22")]),
     "the trait beside an event changes": (
         count(where=[where("gt", {"trait": "limit"}) | {"value_type": "number"}]),

@@ -12,7 +12,15 @@ from segment_copilot.compiler.predicates import BOOLEAN_WRITERS, LIST_WRITERS, N
 from segment_copilot.language import parse
 from segment_copilot.language.catalog import Catalog
 from segment_copilot.language.nodes import Metric
-from segment_copilot.language.operators import EVERY_TYPE, LENGTHS, OPERATORS, POSITIVE_OF, NumberOperator, operators_of
+from segment_copilot.language.operators import (
+    EVERY_TYPE,
+    LENGTHS,
+    OPERATORS,
+    POSITIVE_OF,
+    WINDOWS,
+    NumberOperator,
+    operators_of,
+)
 
 AS_EQ = {"is_true", "is_false"}
 """Planned as `eq`, with the value they say."""
@@ -27,6 +35,8 @@ def operands(type_: str, operator: str) -> dict[str, Any]:
     takes = OPERATORS[operator].takes
     if takes == "nothing":
         return {}
+    if takes in {"window", "season"}:
+        return {"value": {"period": "this_week"}}
     value = "30d" if takes == "length" else VALUES.get(type_, "2026-01-01")
     return {"value": value if takes in {"one", "length"} else [value, value]}
 
@@ -51,7 +61,9 @@ def test_every_operator_of_a_type_has_a_row_and_no_other_has():
     assert STRING_WRITERS.keys() == written("string")
     assert LIST_WRITERS.keys() == written("list")
     for type_ in ("datetime", "epoch_s", "epoch_ms"):
-        assert SPANS.keys() == written(type_) - LENGTHS  # a length is counted from `as_of`, not read from a value
+        assert (
+            SPANS.keys() == written(type_) - LENGTHS - WINDOWS
+        )  # these are counted from `as_of`, not read from a value
     assert COMPARISONS.keys() == set(get_args(NumberOperator))
 
 

@@ -70,6 +70,10 @@ def operands(row: Operator, value_type: ValueType) -> Json:
             return {"value": [first, second]}
         case "length":
             return {"value": "30d"}
+        case "window":
+            return {"value": {"last": "30d"}}
+        case "season":
+            return {"value": {"month": 6}}
 
 
 def trait_test(row: Operator, value_type: ValueType) -> Json:

@@ -52,7 +52,7 @@ def at(user: str, when: str, **payload: Any) -> Event:
     return Event(user, "view", datetime.fromisoformat(when), payload)
 
 
-def known(**values: str) -> list[Event]:
+def known(**values: str | None) -> list[Event]:
     """Users known long before, each with a trait."""
     return [Event(user, "context_identified", FIRST, {"p": value}) for user, value in values.items()]
 

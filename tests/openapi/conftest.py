@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack
 
 import httpx2
 import pytest
@@ -11,27 +12,32 @@ from segment_copilot.activations.addresses import LOOPBACK
 from segment_copilot.commands.serving import running
 from segment_copilot.resources import open_resources
 from segment_copilot.settings import Settings
+from segment_copilot.stores.confinement import every_tenant
 from tests.support.resources import SECRETS_KEY
+from tests.support.roles import confined
 
 
 @pytest.fixture(scope="module")
 async def service_settings(
     module_database_url: str, module_clickhouse_url: str, tmp_path_factory: pytest.TempPathFactory
-) -> Settings:
-    return Settings(
-        database_url=module_database_url,
-        clickhouse_url=module_clickhouse_url,
-        port=0,
-        outgoing_allow=LOOPBACK,
-        secrets_keys=(SECRETS_KEY,),
-        files_directory=str(tmp_path_factory.mktemp("files")),
-        refresh_default="manual",
-    )
+) -> AsyncGenerator[Settings]:
+    """Of a service that PostgreSQL confines to one tenant at a time: every operation, and the worker, does its work so."""
+    async with confined(module_database_url) as url:
+        yield Settings(
+            database_url=url,
+            clickhouse_url=module_clickhouse_url,
+            port=0,
+            outgoing_allow=LOOPBACK,
+            secrets_keys=(SECRETS_KEY,),
+            files_directory=str(tmp_path_factory.mktemp("files")),
+            refresh_default="manual",
+        )
 
 
 @pytest.fixture(scope="module")
 async def key(service_settings: Settings) -> str:
-    async with open_resources(service_settings) as resources:
+    async with open_resources(service_settings) as resources, AsyncExitStack() as stack:
+        stack.enter_context(every_tenant())
         tenant = await resources.tenants.create("shop")
         return (await resources.keys.create(tenant))[1]
 

@@ -190,6 +190,8 @@ STORY: Final = (
     Step("update_key", {"name": "Shop front, 2026"}, KEY),
     Step("rotate_key", {"grace_seconds": 3600}, KEY),
     Step("revoke_key", path=KEY),
+    Step("list_audit_entries", query={"limit": 3}),
+    Step("list_key_uses", query={"limit": 3}, until=lambda answer: answer["count"] > 0),
     # The copilot
     Step("open_session", {"scope": "copilot", "user_id": "ana"}),
     Step("get_capabilities"),

@@ -109,7 +109,7 @@ async def test_a_storm_of_cancellations_leaves_the_pool_whole(module_clickhouse_
             *(clickhouse.fetch("SELECT {n:UInt32}", {"n": number}, purpose="preview") for number in range(8))
         )
         assert [answer.rows for answer in answers] == [[(number,)] for number in range(8)]
-        assert clickhouse._free._value == 4
+        assert clickhouse._free.free == 4
 
 
 async def test_a_pool_in_full_use_is_unavailable(module_clickhouse_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,6 +37,7 @@ SINCE_HOLDERS = [
     "postgres/0021_computation_progress.sql",
     "postgres/0022_read_lists.sql",
     "postgres/0023_kept_slots.sql",
+    "postgres/0024_audit.sql",
 ]
 BITMAPS = "clickhouse/0006_membership_bitmaps.sql"
 CURRENT = "clickhouse/0002_traits_current.sql"

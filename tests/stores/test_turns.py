@@ -100,8 +100,8 @@ async def test_a_turn_that_does_not_come_is_a_sentence_and_is_taken_back(asking:
     assert asking.served == ["a1", "a3"]
     asking.ends["a3"].set()
     await third
-    assert not asking.turns._waiting
-    assert asking.turns._free == AT_ONCE
+    assert asking.turns.turns.waiting == 0
+    assert asking.turns.turns.free == AT_ONCE
 
 
 @pytest.mark.parametrize("is_served", [False, True])
@@ -121,7 +121,7 @@ async def test_one_that_is_cancelled_while_its_turn_comes_leaves_it_to_the_next(
     assert asking.served[-1] == "a3"
     asking.ends["a3"].set()
     await third
-    assert asking.turns._free == AT_ONCE
+    assert asking.turns.turns.free == AT_ONCE
 
 
 async def test_a_query_that_is_given_up_keeps_its_turn_until_the_server_is_rid_of_it(clickhouse: ClickHouse) -> None:
@@ -183,4 +183,40 @@ async def test_a_query_that_the_server_refuses_leaves_its_turn(clickhouse: Click
     for _ in range(AT_ONCE + 1):
         with pytest.raises(Unavailable):
             await clickhouse.fetch("SELECT {tenant:UInt32} FROM missing" + PADDING, {"tenant": 7}, purpose="catalog")
-    assert clickhouse._turns._free == AT_ONCE
+    assert clickhouse._turns.turns.free == AT_ONCE
+
+
+async def test_a_tenant_has_its_share_of_the_connections_and_waits_for_itself(clickhouse_url: str) -> None:
+    """Of four, two: the third query of the noisy one waits for its first, and another tenant's for nobody."""
+    sql = "SELECT count() FROM system.processes WHERE query LIKE {mark:String} AND query NOT LIKE '%processes%'"
+    slow = f"SELECT sleepEachRow(0.1) FROM numbers(40) WHERE {{tenant:UInt32}} > 0 SETTINGS max_block_size = 1 -- {uuid4().hex}"
+    async with open_clickhouse(clickhouse_url, pool=4, of_one=2) as shared:
+        noisy = [asyncio.create_task(shared.fetch(slow, {"tenant": 1}, purpose="preview")) for _ in range(6)]
+        await eventually(lambda: _is(shared, sql, {"mark": f"%{slow[-32:]}%"}, 2))
+        other = await shared.fetch("SELECT {tenant:UInt32}", {"tenant": 2}, purpose="preview")
+        assert other.rows == [(2,)]
+        assert shared._free.waiting == 4
+        work = await shared.fetch("SELECT {tenant:UInt32}", {"tenant": 1}, purpose="compute")  # nobody waits for it
+        assert work.rows == [(1,)]
+        for task in noisy:
+            task.cancel()
+        await asyncio.gather(*noisy, return_exceptions=True)
+        assert (shared._free.free, shared._free.waiting) == (4, 0)
+
+
+async def _is(clickhouse: ClickHouse, sql: str, params: dict[str, object], expected: int) -> bool:
+    return (await clickhouse.fetch(sql, params, purpose="catalog")).rows == [(expected,)]
+
+
+async def test_the_server_is_told_whose_a_query_is(clickhouse_url: str) -> None:
+    """As the key of a quota: the same connection speaks for one tenant after another, and for nobody."""
+    sql = "SELECT quota_key FROM system.processes WHERE query_id = {id:String}"
+    async with open_clickhouse(clickhouse_url, pool=1) as one:
+        keys = list[str]()
+        for params in ({"tenant": 7}, {"tenant": 8}, {}):
+            query_id = uuid4().hex
+            asked = f"{sql} {'AND {tenant:UInt32} > 0' if params else ''}"
+            found = await one.fetch(asked, {"id": query_id, **params}, purpose="preview", query_id=query_id)
+            keys += [key for (key,) in found.rows]
+
+    assert keys == ["tenant 7", "tenant 8", ""]

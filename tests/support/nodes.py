@@ -16,6 +16,7 @@ import pytest
 
 SOURCES = Path(__file__).parents[1] / "frontends"
 CLIENTS = Path(__file__).parents[1] / "clients"
+HOSTS = Path(__file__).parents[1] / "hosts"
 
 RunNode = Callable[..., Awaitable[Any]]
 """Run a script of `tests/frontends` with arguments (texts, or values sent as JSON); what it prints, decoded."""
@@ -46,6 +47,12 @@ def client_packages(request: pytest.FixtureRequest, node: str) -> Path:
     return _installed(CLIENTS, request)
 
 
+@pytest.fixture(scope="session")
+def host_packages(request: pytest.FixtureRequest, node: str) -> Path:
+    """The same of `tests/hosts`: hosts of MCP, and its conformance suite."""
+    return _installed(HOSTS, request)
+
+
 def _installed(sources: Path, request: pytest.FixtureRequest) -> Path:
     if shutil.which("npm") is None:
         pytest.skip("npm is not installed")
@@ -67,7 +74,13 @@ def _install(sources: Path, folder: Path) -> None:
         if ran.returncode:
             missing(f"npm cannot install the clients: {ran.stderr[-2000:]}")
         done.write_bytes(locked)
-    for script in (*sources.glob("*.mjs"), *sources.glob("*.ts"), *sources.glob("ts*.json"), *sources.glob("*.yaml")):
+    for script in (
+        *sources.glob("*.mjs"),
+        *sources.glob("*.html"),
+        *sources.glob("*.ts"),
+        *sources.glob("ts*.json"),
+        *sources.glob("*.yaml"),
+    ):
         # imports are looked up from where a script lies
         copy = folder / script.name
         if not (copy.exists() and copy.read_bytes() == script.read_bytes()):
@@ -93,6 +106,12 @@ def run_node(node: str) -> RunNode:
 def run_client(node: str, node_packages: Path) -> RunNode:
     """With them."""
     return _runner(node, node_packages)
+
+
+@pytest.fixture
+def run_host(node: str, host_packages: Path) -> RunNode:
+    """Scripts of `tests/hosts`, with its packages."""
+    return _runner(node, host_packages)
 
 
 def _runner(node: str, folder: Path) -> RunNode:

@@ -59,6 +59,10 @@ securityContext:
 envFrom:
   - secretRef:
       name: {{ include "segment-copilot.secret" . }}
+{{- with .alsoFrom }}
+  - secretRef:
+      name: {{ . }}
+{{- end }}
 {{- with .Values.settings }}
 env:
   {{- range $name, $value := . }}

@@ -11,6 +11,7 @@ from typing import Final
 from segment_copilot.access.keys import PREFIXES, Caller, Keys
 from segment_copilot.access.oidc import People
 from segment_copilot.access.sessions import Sessions
+from segment_copilot.stores.confinement import confine, every_tenant
 
 REMEMBERED_SECONDS: Final = 1.0
 """So long a revoked key may still be taken, in every process: each asks again, and none has to be told."""
@@ -33,6 +34,8 @@ class Keyring:
     async def caller_of(self, credential: str) -> Caller:
         """Return the caller that *credential* speaks for: a key, a session's token, or that of a person who logged in.
 
+        This task sees the rows of the caller's tenant from now on, and no others.
+
         Raises:
             Unauthenticated: there is no such key, or it was revoked; the token is none, or its time is over.
 
@@ -40,11 +43,13 @@ class Keyring:
         digest = sha256(credential.encode()).digest()
         until, caller = self._known.get(digest, (0.0, None))
         if caller is None or until < monotonic():
-            until, caller = await self._look_up(credential)
+            with every_tenant():
+                until, caller = await self._look_up(credential)
             self._known[digest] = (until, caller)
             if len(self._known) > self._most:
                 self._known.popitem(last=False)
         self._known.move_to_end(digest)
+        confine(caller.tenant.id)
         return caller
 
     async def _look_up(self, credential: str) -> tuple[float, Caller]:

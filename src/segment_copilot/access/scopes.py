@@ -35,11 +35,12 @@ SCOPES: Final[Mapping[str, str]] = {
     "copilot:ask": "ask the copilot",
     "sessions:open": "open sessions for browsers",
     "keys:manage": "make, change, rotate and revoke keys",
+    "audit:read": "who changed what, and where keys are used",
 }
 """Every scope, and what it is for."""
 
 _ALL: Final = frozenset(SCOPES)
-_READS: Final = frozenset(scope for scope in SCOPES if scope.endswith(":read")) | {"copilot:ask"}
+_READS: Final = frozenset(scope for scope in SCOPES if scope.endswith(":read")) - {"audit:read"} | {"copilot:ask"}
 _WRITES: Final = frozenset(scope for scope in SCOPES if scope.endswith(":write"))
 
 ROLES: Final[Mapping[Role, frozenset[str]]] = {

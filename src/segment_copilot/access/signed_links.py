@@ -14,6 +14,7 @@ from msgspec import Meta, Struct
 from segment_copilot.access.signing import LAST_SECOND, Secrets, Tokens
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.errors import Forbidden, Gone
+from segment_copilot.stores.confinement import confine
 
 
 class _Link(Struct, frozen=True):
@@ -35,7 +36,7 @@ class SignedLinks:
         return await self._tokens.sign(_Link(subject, tenant.id, int(until.timestamp())))
 
     async def read(self, token: str, subject: str, *, now: datetime) -> int:
-        """Return the id of the tenant for which *token* opens *subject*.
+        """Return the id of the tenant for which *token* opens *subject*, whose rows alone this task sees from now on.
 
         Raises:
             Forbidden: It was not signed here, or for something else; the same whether that exists or not.
@@ -48,4 +49,5 @@ class SignedLinks:
             raise Forbidden(detail, code="invalid_link")
         if datetime.fromtimestamp(link.exp, UTC) <= now:
             raise Gone("This link's time is over.", code="link_expired")
+        confine(link.tenant)
         return link.tenant

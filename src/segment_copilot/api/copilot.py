@@ -25,6 +25,7 @@ from segment_copilot.copilot.conversation.foreign import (
 )
 from segment_copilot.copilot.conversation.request import ChatMessage, CopilotContext, CopilotRequest
 from segment_copilot.copilot.runs.collect import collect
+from segment_copilot.copilot.runs.failures import error_of
 from segment_copilot.copilot.runs.run import Copilot, Run, prepare_run
 from segment_copilot.copilot.stream.components import Draft
 from segment_copilot.copilot.stream.encoders.ag_ui import AG_UI, AgUiEncoder
@@ -173,7 +174,7 @@ class CopilotController(Controller):
             raise error.relocate(lambda pointer: _POINTERS.get(pointer, "")) from error
         collected = await run_while_connected(request, collect(run, draining=draining))
         if isinstance(collected.end, RunError):
-            raise _error_of(collected.end)
+            raise error_of(collected.end)
         return Generated(
             outcome=collected.end.outcome,
             text=collected.text,
@@ -226,16 +227,6 @@ def _stream_response(
     heartbeat_seconds = copilot.settings.copilot_heartbeat_seconds
     source = frames(run, encoder, heartbeat_seconds=heartbeat_seconds, draining=draining)
     return EventStream(source, headers={"x-copilot-run-id": run.id, "x-copilot-protocol": protocol, **headers})
-
-
-def _error_of(error: RunError) -> Exception:
-    """Return the error of a run that ended badly: our own mistakes stay unexplained, the rest may be tried again."""
-    if error.code == "internal":
-        return RuntimeError("The copilot's run failed; the log has it under the run's id.")
-    if error.code == "context_too_long":
-        return InvalidInput(error.message, code=error.code)
-    context = {} if error.retry_after_ms is UNSET else {"retry_after_seconds": -(-error.retry_after_ms // 1000)}
-    return Unavailable(error.message, code=error.code, context=context)
 
 
 _PROTOCOL: Final = protocol_document()

@@ -29,7 +29,6 @@ from segment_copilot.language import (
     Exclusion,
     Group,
     Monetary,
-    OtherValue,
     Recency,
     Sample,
     SegmentMembership,
@@ -39,6 +38,7 @@ from segment_copilot.language import (
 )
 from segment_copilot.language.describe import describe_condition
 from segment_copilot.language.lengths import Length, before
+from segment_copilot.language.value_types import other_value
 from segment_copilot.stores.clickhouse import ClickHouse, Purpose
 
 Logic = Literal["AND", "OR"]
@@ -429,7 +429,7 @@ def _threshold(leaf: Condition, verdict: Verdict) -> Any:
             return None
         case EventProperty() | UserProperty() if leaf.value is UNSET:
             return None
-        case EventProperty() | UserProperty() if isinstance(leaf.value, OtherValue):
+        case EventProperty() | UserProperty() if other_value(leaf) is not None:
             return verdict.evidence.beside
         case Group():
             raise TypeError("a group has no threshold")

@@ -32,6 +32,7 @@ from segment_copilot.embedded import default_data_dir, start_engines
 from segment_copilot.errors import InvalidInput, NotFound, SegmentCopilotError, Unavailable
 from segment_copilot.resources import Resources, open_resources
 from segment_copilot.settings import Settings
+from segment_copilot.stores.confinement import every_tenant
 from segment_copilot.stores.migrations import migrate
 from segment_copilot.telemetry.logs import configure_logging
 
@@ -149,7 +150,8 @@ async def _serve(console: Console, settings: Settings, directory: Path, options:
 async def _prepare(
     console: Console, settings: Settings, directory: Path, options: DevOptions, *, catcher: str
 ) -> tuple[Tenant, DevKeys]:
-    async with open_resources(settings) as resources:
+    async with open_resources(settings) as resources, contextlib.AsyncExitStack() as stack:
+        stack.enter_context(every_tenant())
         with _step(console, "Migrating"):
             await migrate(resources.postgres, resources.clickhouse, cluster=settings.clickhouse_cluster)
         if options.reset:

@@ -17,6 +17,7 @@ from segment_copilot.errors import InvalidInput
 from segment_copilot.events import FailedEvents
 from segment_copilot.events.failed_events import FailedEvent
 from segment_copilot.settings import read_settings
+from segment_copilot.stores.confinement import every_tenant
 from segment_copilot.stores.postgres import open_postgres
 
 cli = typer.Typer(no_args_is_help=True, help="Accepted events that ClickHouse refuses.")
@@ -79,4 +80,5 @@ async def _opened(slug: str | None) -> AsyncGenerator[tuple[FailedEvents, Tenant
     if not settings.database_url:
         raise InvalidInput("Set DATABASE_URL: these events are in PostgreSQL.", code="invalid_settings")
     async with open_postgres(settings.database_url, pool=1) as postgres:
-        yield FailedEvents(postgres), await Tenants(postgres).get(slug) if slug else None
+        with every_tenant():
+            yield FailedEvents(postgres), await Tenants(postgres).get(slug) if slug else None

@@ -20,6 +20,7 @@ from segment_copilot.commands.printing import print_json, print_rows
 from segment_copilot.errors import InvalidInput, NotFound
 from segment_copilot.language.catalog import nearest
 from segment_copilot.settings import read_settings
+from segment_copilot.stores.confinement import every_tenant
 from segment_copilot.stores.postgres import Postgres, open_postgres
 
 T = TypeVar("T")
@@ -264,4 +265,5 @@ async def _opened() -> AsyncGenerator[Postgres]:
         )
         raise InvalidInput(detail, code="invalid_settings")
     async with open_postgres(settings.database_url, pool=1) as postgres:
-        yield postgres
+        with every_tenant():
+            yield postgres

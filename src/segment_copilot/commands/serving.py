@@ -12,6 +12,7 @@ from typing import Any
 
 import structlog
 import uvicorn
+from msgspec import structs
 
 from segment_copilot.api.http.connections import BoundedHttp
 from segment_copilot.app import create_app, create_probes
@@ -20,7 +21,8 @@ from segment_copilot.errors import Unavailable
 from segment_copilot.resources import Resources, open_resources
 from segment_copilot.settings import Settings
 from segment_copilot.stores.clickhouse import ClickHouse
-from segment_copilot.stores.migrations import Standing, lacking, migrate, planned, status
+from segment_copilot.stores.migrations import Standing, lacking, migrate, planned, status, tables
+from segment_copilot.stores.roles import confine_role
 from segment_copilot.telemetry.logs import configure_logging, log_uncaught
 from segment_copilot.worker import run_worker
 
@@ -213,18 +215,25 @@ async def catching(app: Any, *, port: int = 0) -> AsyncGenerator[str]:
 
 
 async def migrate_stores(settings: Settings) -> list[str]:
-    """Migrate both stores, and return the names of the migrations that were applied."""
-    async with open_resources(settings) as resources:
-        return await migrate(resources.postgres, resources.clickhouse, cluster=settings.clickhouse_cluster)
+    """Migrate both stores, as the owner; confine the role that is named; return the names of the migrations that were applied."""
+    async with open_resources(_as_owner(settings)) as resources:
+        applied = await migrate(resources.postgres, resources.clickhouse, cluster=settings.clickhouse_cluster)
+        if settings.postgres_role:
+            await confine_role(resources.postgres, settings.postgres_role, tables=tables("postgres"))
+        return applied
+
+
+def _as_owner(settings: Settings) -> Settings:
+    return structs.replace(settings, database_url=settings.migration_database_url or settings.database_url)
 
 
 async def migrations_of(settings: Settings) -> list[Standing]:
     """Return where every migration stands; ClickHouse is not asked."""
-    async with open_resources(settings) as resources:
+    async with open_resources(_as_owner(settings)) as resources:
         return await status(resources.postgres)
 
 
 async def planned_migrations(settings: Settings) -> dict[str, list[str]]:
     """Return the statements that `migrate` would run, by migration; nothing is written."""
-    async with open_resources(settings) as resources:
+    async with open_resources(_as_owner(settings)) as resources:
         return await planned(resources.postgres, cluster=settings.clickhouse_cluster)

@@ -34,7 +34,6 @@ from segment_copilot.language import (
     Leaf,
     Located,
     Monetary,
-    OtherValue,
     Parsed,
     PropertyTest,
     Sample,
@@ -46,7 +45,7 @@ from segment_copilot.language import (
 )
 from segment_copilot.language.catalog import IDENTIFY, Catalog, Property, Question, nearest
 from segment_copilot.language.checks import check_typed_test
-from segment_copilot.language.nodes import EventTypes, Where
+from segment_copilot.language.nodes import EventTypes, OtherValue, Where
 from segment_copilot.language.operators import ValueType
 from segment_copilot.language.value_types import AnyTest, is_untyped, other_value, resolve_type
 
@@ -215,15 +214,15 @@ class _Binder:
 
     def _declared_of(self, pointer: str, other: OtherValue, event_type: EventTypes | None) -> ValueType | None:
         """Return the declared type of the value that a test compares with; its name is checked."""
-        if other.trait:
-            self._trait(f"{pointer}/value/trait", other.trait)
-            return _declared([self.catalog.traits], other.trait)
+        if other.kind == "trait":
+            self._trait(f"{pointer}/value/trait", other.path)
+            return _declared([self.catalog.traits], other.path)
         self._property(f"{pointer}/value/property", event_type or "*", other.path)
         return _declared(self._properties(event_type), other.path)
 
     def _untyped(self, pointer: str, test: AnyTest, other: OtherValue, event_type: EventTypes | None) -> None:
         """Find that nothing says how two values compare; what is stored of them is suggested."""
-        beside = [self.catalog.traits] if other.trait else self._properties(event_type)
+        beside = [self.catalog.traits] if other.kind == "trait" else self._properties(event_type)
         places = [
             *((one, test.property) for one in self._properties(event_type)),
             *((one, other.path) for one in beside),
@@ -238,8 +237,8 @@ class _Binder:
     ) -> None:
         if other is None or settled is None:
             return
-        place = f"{pointer}/value/{'trait' if other.trait else 'property'}"
-        names = None if other.trait else event_type
+        place = f"{pointer}/value/{other.kind}"
+        names = None if other.kind == "trait" else event_type
         self._judge(names, other.path, lambda stored: judge_type(place, settled, stored))
 
     def _judge(self, event_type: EventTypes | None, path: str, judge: Callable[[Stored], Judgement]) -> None:

@@ -12,8 +12,7 @@ from zoneinfo import ZoneInfo
 from msgspec import UNSET, Struct, UnsetType
 
 from segment_copilot.compiler.slots import Anniversaries, DateRange, Range
-from segment_copilot.language import Window
-from segment_copilot.language.calendar_periods import PeriodUnit, period_bounds, period_start
+from segment_copilot.language.calendar_periods import PeriodUnit, period_bounds, period_dates, period_start
 from segment_copilot.language.lengths import (
     EARLIEST,
     LATEST,
@@ -28,12 +27,15 @@ from segment_copilot.language.lengths import (
     to_instant,
     whole_days,
 )
+from segment_copilot.language.nodes import AnyWindow, DateWindow
 from segment_copilot.language.operators import PropertyOperator
 from segment_copilot.language.value_types import parse_date
 
 DAY: Final = timedelta(days=1)
 _FIRST_DAY: Final = EARLIEST.date()  # what comes round had been before, so that nothing comes round earlier
 _LAST_ANNIVERSARY: Final = date(LATEST.year + 17, 12, 31)  # by then every day of the year has come round once more
+_LONGEST_MONTH: Final = 31
+_AFTER_ALL: Final = LATEST.year + 2  # of a month of any year there is always one after a value's own, in any zone
 _TWO_LEAP_CYCLES: Final = timedelta(days=366 * 16)  # 1896 to 1904 had eight years without a leap day
 
 
@@ -48,8 +50,8 @@ class Dates(Struct, frozen=True):
         """The local date."""
         return self.as_of.astimezone(self.zone).date()
 
-    def window(self, days: int | UnsetType, window: Window | UnsetType) -> Range:
-        """Return the range that so many days, or a window, is; without either all of history."""
+    def window(self, days: int | UnsetType, window: AnyWindow | UnsetType) -> Range:
+        """Return the range that so many days, or a window, is; an end that is open is that of history, or now."""
         if days is not UNSET:
             return Range(max(before(self.as_of, Length(days, "d"), self.zone), EARLIEST))
         if window is UNSET:
@@ -75,6 +77,12 @@ class Dates(Struct, frozen=True):
         start = EARLIEST if first < EARLIEST.date() else max(day_start(first, self.zone), EARLIEST)
         return Range(start) if with_today else Range(*kept(start, day_start(self.today, self.zone) - MICROSECOND))
 
+    def _ends(self, window: DateWindow) -> tuple[datetime, datetime]:
+        """Return the first and last instant of a window that stored dates lie in, which may be to come."""
+        range_ = self.window(UNSET, window)
+        latest = LATEST if window.last is UNSET else self.as_of
+        return range_.earliest or EARLIEST, range_.latest or latest
+
     def period_starts(self, unit: PeriodUnit, last: int) -> tuple[datetime, ...]:
         """Return the first instants of so many calendar periods, the current one last.
 
@@ -87,6 +95,8 @@ class Dates(Struct, frozen=True):
         """Return the ranges of which a stored datetime must lie in one."""
         if operator == "in_last":
             return [self._date_range(before(self.as_of, parse_length(values[0]), self.zone), self.as_of)]
+        if operator == "in_window":
+            return [self._date_range(*self._ends(values[0]))]
         if operator == "in_next":
             ahead = after(self.as_of, parse_length(values[0]), self.zone)
             return [self._date_range(self.as_of + MICROSECOND, ahead)]
@@ -106,6 +116,16 @@ class Dates(Struct, frozen=True):
         if ahead > LATEST:  # past the last instant that is kept anniversaries go on
             end = date_after(today, parse_length(text, least=0), latest=_LAST_ANNIVERSARY)
         return self._anniversaries(today, end)
+
+    def season(self, season: DateWindow) -> Anniversaries:
+        """Return the days of the year of a calendar period, or those of a month, which comes round after any year."""
+        if season.month is not UNSET:
+            days = tuple(season.month * 100 + day for day in range(1, _LONGEST_MONTH + 1))
+            return Anniversaries(self.zone.key, days, (_AFTER_ALL,) * len(days))
+        if season.period is UNSET:
+            raise ValueError("checks refused it before")
+        first, following = period_dates(season.period, self.today)
+        return self._anniversaries(first, following - DAY)
 
     def _anniversaries(self, start: date, end: date) -> Anniversaries:
         """Return the days of the year from one date to another; 29 February is 28 in common years."""

@@ -34,6 +34,6 @@ def plan_path(path: str) -> tuple[str, ...]:
 
 def _other(other: OtherValue, zone: str) -> Other:
     steps = parse_path(other.path)
-    if other.of_event:
+    if other.kind == "property":
         return Other(None, steps, zone)
     return Other(steps[0], ("v", *steps[1:]), zone)

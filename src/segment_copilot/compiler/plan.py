@@ -74,7 +74,7 @@ from segment_copilot.language.checks import as_date_test
 from segment_copilot.language.lengths import MICROSECOND, parse_length
 from segment_copilot.language.local_times import WEEKDAYS, parse_hours
 from segment_copilot.language.nodes import EventCondition, EventTypes
-from segment_copilot.language.operators import DATETIMES, POSITIVE_OF, PropertyOperator
+from segment_copilot.language.operators import DATETIMES, POSITIVE_OF, WINDOWS, PropertyOperator
 from segment_copilot.language.paths import parse_path
 from segment_copilot.language.recency import recency_bounds
 from segment_copilot.language.value_types import (
@@ -309,7 +309,7 @@ class _Planner:
             return plan_comparison(test, other, zone=self.dates.zone.key)
         operator = cast("PropertyOperator", POSITIVE_OF.get(test.operator, test.operator))
         complement = operator != test.operator
-        values = tuple[Any, ...](operands(test))
+        values: tuple[Any, ...] = (test.value,) if operator in WINDOWS else tuple(operands(test))
         path = plan_path(test.property)
         type_ = resolve_type(test, None)
         kind: Kind
@@ -320,13 +320,15 @@ class _Planner:
                 kind, values = "anniversary", (self.dates.next_anniversaries(values[0]),)
             case "anniversary_in_last":
                 kind, values = "anniversary", (self.dates.last_anniversaries(values[0]),)
+            case "anniversary_in":
+                kind, values = "anniversary", (self.dates.season(values[0]),)
             case "contains":
                 kind = "containment"
             case "is_true" | "is_false":
                 kind, values, operator = "boolean", (operator == "is_true",), "eq"
             case _:
                 kind = "datetime" if type_ in DATETIMES else cast("Kind", type_ or "string")
-        types = tuple(json_type(cast("Any", value)) for value in values) if kind in {"containment", "list"} else ()
+        types = tuple(json_type(value) for value in values) if kind in {"containment", "list"} else ()
         if kind == "datetime":
             values = tuple(self.dates.ranges(operator, values))
         return Test(path, kind, operator, values, types, test.ignore_case, complement, EPOCH_UNITS.get(type_ or "", 0))

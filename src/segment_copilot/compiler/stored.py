@@ -15,6 +15,7 @@ from segment_copilot.errors import Finding
 from segment_copilot.language import Monetary
 from segment_copilot.language.catalog import MAX_SAMPLE_LENGTH, Probe, Property, Question, Scalar, Spellings, nearest
 from segment_copilot.language.lengths import parse_length
+from segment_copilot.language.nodes import DateWindow
 from segment_copilot.language.operators import DATETIMES, OPERATORS, POSITIVE_OF, ValueType
 from segment_copilot.language.value_types import AnyTest, is_number_text, operands, parse_date, reads_as_date, truth_of
 
@@ -198,6 +199,8 @@ def _other_epoch(test: AnyTest, value_type: ValueType, stored: Stored) -> ValueT
         return None
     if OPERATORS[test.operator].takes == "length":
         is_late = test.operator in {"in_last", "not_in_last", "in_next"} and _is_short(str(test.value))
+    elif isinstance(test.value, DateWindow):
+        is_late = OPERATORS[test.operator].takes == "window" and _is_of_late(test.value)
     else:
         dates = [parse_date(one) for one in operands(test) if isinstance(one, str)]
         is_late = bool(dates) and all(one is not None and one.year > 1971 for one in dates)  # noqa: PLR2004
@@ -206,6 +209,16 @@ def _other_epoch(test: AnyTest, value_type: ValueType, stored: Stored) -> ValueT
 
 def _is_short(length: str) -> bool:
     return parse_length(length).approximate_days < _SHORT_DAYS
+
+
+def _is_of_late(window: DateWindow) -> bool:
+    """Return whether a window surely begins after 1971."""
+    if window.last is not UNSET:
+        return _is_short(window.last)
+    if window.between is not UNSET:
+        return _is_short(window.between[0])
+    start = None if window.from_ is UNSET else parse_date(window.from_)
+    return window.period is not UNSET or (start is not None and start.year > 1971)  # noqa: PLR2004
 
 
 def _judge_epoch(pointer: str, value_type: ValueType, stored: Stored, unit: ValueType) -> Judgement:

@@ -23,6 +23,7 @@ from segment_copilot.doctor.tenants import examine_secrets, examine_tenants
 from segment_copilot.errors import SegmentCopilotError
 from segment_copilot.settings import Settings
 from segment_copilot.stores.clickhouse import ClickHouse, open_clickhouse
+from segment_copilot.stores.confinement import every_tenant
 from segment_copilot.stores.migrations import lacking, status, tables
 from segment_copilot.stores.postgres import Postgres, open_postgres
 
@@ -40,6 +41,7 @@ async def examine(environ: Mapping[str, str]) -> Report:
     if not checks:
         checks = judge(settings, environ, in_container=_in_container(environ))
     async with AsyncExitStack() as stack:
+        stack.enter_context(every_tenant())
         (postgres, found), (clickhouse, others) = await asyncio.gather(
             _reach_postgres(settings, stack), _reach_clickhouse(settings, stack)
         )

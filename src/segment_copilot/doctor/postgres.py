@@ -11,6 +11,7 @@ from segment_copilot.doctor.findings import Check, in_bytes, ok, unknown, warnin
 from segment_copilot.doctor.space import judge_space
 from segment_copilot.settings import Settings
 from segment_copilot.stores.postgres import Postgres, Record
+from segment_copilot.stores.roles import SHARED
 
 TESTED: Final = 18
 _OLDEST: Final = 13  # xid8 and gen_random_uuid() came with it
@@ -43,6 +44,12 @@ SELECT relname FROM pg_sequence INNER JOIN pg_class ON pg_class.oid = seqrelid
 WHERE relnamespace = current_schema()::regnamespace AND NOT has_sequence_privilege(seqrelid, 'USAGE')
     AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = seqrelid AND deptype = 'i')
 """
+# Tables whose rows the user sees whatever tenant it works for, of those that it would be kept from.
+_OPEN: Final = """
+SELECT count(*) FILTER (WHERE relrowsecurity) AS held, count(*) FILTER (WHERE NOT row_security_active(oid)) AS open,
+    min(relname) FILTER (WHERE NOT row_security_active(oid)) AS first
+FROM pg_class WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace AND relname = ANY ($1::text[])
+"""
 _OWNED: Final = """
 SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace
     AND relname = ANY ($1::text[]) AND NOT pg_has_role(relowner, 'USAGE')
@@ -58,6 +65,7 @@ async def examine_postgres(postgres: Postgres, settings: Settings, *, tables: li
         judge_version(server["version"], server["major"]),
         *_durability(server),
         *await _rights(postgres, role, tables),
+        *await _rows(postgres, role, [table for table in tables if table not in SHARED]),
         judge_connections(server["connections"], server["used"], settings.postgres_pool),
         await _disk(postgres, server, role, settings),
     ]
@@ -113,6 +121,30 @@ async def _rights(postgres: Postgres, role: Record, tables: list[str]) -> list[C
         detail = f"The user {name} may not {what}: it cannot migrate."
         checks.append(unknown("postgres.migrating", detail, "That is well if `migrate` runs as another user."))
     return checks or [ok("postgres.rights", f"The user {name} may do what is needed.")]
+
+
+async def _rows(postgres: Postgres, role: Record, tables: list[str]) -> list[Check]:
+    """Row-level security: whether the user is kept from the rows of other tenants than the one it works for."""
+    row = await postgres.fetchrow(_OPEN, tables)
+    assert row is not None  # noqa: S101  # an aggregate
+    return [judge_rows(role["rolname"], held=row["held"], open_=row["open"], first=row["first"])] if tables else []
+
+
+def judge_rows(user: str, *, held: int, open_: int, first: str | None) -> Check:
+    """Judge whether a user sees one tenant at a time: *held* tables keep their rows, *open_* ones do not from this user."""
+    if not open_:
+        return ok("postgres.rows", f"The user {user} sees the rows of one tenant at a time.")
+    if not held:
+        return unknown(
+            "postgres.rows",
+            f"The user {user} sees the rows of every tenant: that each statement names its tenant is the only wall.",
+            "POSTGRES_ROLE makes PostgreSQL a second one; docs/operations/security.md says how.",
+        )
+    return warning(
+        "postgres.rows",
+        f"{open_} tables, {first} among them, keep no rows from the user {user}.",
+        "Work as the role that POSTGRES_ROLE names, not as the owner; run `segment-copilot migrate` with it.",
+    )
 
 
 def judge_connections(connections: int, used: int, pool: int) -> Check:

@@ -80,7 +80,7 @@ class Server:
         superuser.unlink()  # nobody ever logs in as it
         self._run(
             "postgres", "--single", "-D", draft, "-c", "exit_on_error=true", "postgres",
-            script=f"CREATE ROLE {USER} LOGIN CREATEDB PASSWORD '{password(self.directory)}'\nCREATE DATABASE {DATABASE} OWNER {USER}\n",
+            script=f"CREATE ROLE {USER} LOGIN CREATEDB CREATEROLE PASSWORD '{password(self.directory)}'\nCREATE DATABASE {DATABASE} OWNER {USER}\n",
         )  # fmt: skip
         draft.rename(self.data)
 

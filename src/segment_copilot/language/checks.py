@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, assert_never, cast
+from typing import Any, Final, cast
 
 from msgspec import UNSET, UnsetType
 
@@ -16,6 +16,7 @@ from segment_copilot.documents import escape, is_double, unstorable
 from segment_copilot.errors import Finding
 from segment_copilot.language.local_times import check_at
 from segment_copilot.language.nodes import (
+    DateWindow,
     EventCondition,
     EventCount,
     EventMatch,
@@ -27,7 +28,6 @@ from segment_copilot.language.nodes import (
     Leaf,
     Monetary,
     Number,
-    OtherValue,
     PropertyTest,
     Recency,
     Sample,
@@ -36,12 +36,21 @@ from segment_copilot.language.nodes import (
     Step,
     UserProperty,
     Value,
+    ValueObject,
     Where,
     WhereGroup,
     Window,
 )
 from segment_copilot.language.operand_checks import ITEM, check_form, check_other_value, check_path
-from segment_copilot.language.operators import DATETIMES, LENGTHS, OPERATORS, RANGES, ValueType, operators_of
+from segment_copilot.language.operators import (
+    DATETIMES,
+    LENGTHS,
+    OPERATORS,
+    RANGES,
+    WINDOWS,
+    ValueType,
+    operators_of,
+)
 from segment_copilot.language.value_types import AnyTest, json_type, operands, parse_date
 from segment_copilot.language.window_checks import (
     YEARS,
@@ -50,6 +59,7 @@ from segment_copilot.language.window_checks import (
     check_days,
     check_length,
     check_window,
+    check_windowed,
 )
 
 MAX_STRING: Final = 1_024
@@ -129,7 +139,7 @@ def as_date_test(leaf: EventTime) -> PropertyTest:
     return PropertyTest(
         "instant",
         leaf.operator,
-        list(leaf.value) if isinstance(leaf.value, list) else leaf.value,
+        list(leaf.value) if isinstance(leaf.value, list) else cast("Any", leaf.value),  # a window names no other value
         leaf.value2,
         "datetime",
     )
@@ -139,7 +149,7 @@ def check_test(pointer: str, test: AnyTest, *, of_item: bool = False) -> Iterato
     """Check that a property test has a path, and the operands that its operator reads."""
     if not (of_item and test.property == ITEM):
         yield from check_path(f"{pointer}/property", test.property)
-    if isinstance(test.value, OtherValue):
+    if isinstance(test.value, ValueObject) and test.value.other is not None:
         yield from check_other_value(pointer, test, test.value)
         return
     yield from _check_operands(pointer, test)
@@ -170,7 +180,7 @@ def check_typed_test(pointer: str, test: AnyTest, value_type: ValueType | None) 
         yield Finding(
             f"{pointer}/ignore_case", "unread_field", f"ignore_case is for strings; this is a {value_type} test."
         )
-    if test.operator in LENGTHS:  # their length was looked at already
+    if test.operator in LENGTHS | WINDOWS:  # what they take was looked at already
         return
     for where, value in _located_operands(pointer, test):
         if value_type in DATETIMES:
@@ -257,11 +267,14 @@ def _check_operands(pointer: str, test: AnyTest) -> Iterator[Finding]:
             if getattr(test, name) is not UNSET:
                 yield _unread(f"{pointer}/{name}", name, operator)
         return
-    if isinstance(value, UnsetType | OtherValue):  # what another stored value may be is checked by itself
+    if isinstance(value, UnsetType):
         yield Finding(pointer, "missing_field", f"{operator} needs a value.")
         return
     if takes != "two" and value2 is not UNSET:
         yield _unread(f"{pointer}/value2", "value2", operator)
+    if isinstance(value, DateWindow) or operator in WINDOWS:
+        yield from check_windowed(f"{pointer}/value", operator, value)
+        return
     match takes:
         case "two":
             yield from _check_pair(pointer, operator, value, value2, fold=bool(test.ignore_case))
@@ -269,11 +282,9 @@ def _check_operands(pointer: str, test: AnyTest) -> Iterator[Finding]:
             yield from _check_length_operand(f"{pointer}/value", test)
         case "any" | "all":
             yield from _check_list(f"{pointer}/value", operator, value)
-        case "one":
+        case _:
             if isinstance(value, list):
                 yield Finding(f"{pointer}/value", "wrong_type", f"{operator} compares with one value, not a list.")
-        case _:
-            assert_never(takes)
     for where, number in _located_operands(pointer, test):
         yield from _check_finite(where, number)
 
@@ -448,7 +459,7 @@ def _check_finite(pointer: str, number: object) -> Iterator[Finding]:
 
 
 def _located_operands(pointer: str, test: AnyTest) -> Iterator[tuple[str, Any]]:
-    if operands(test):
+    if operands(test) and not isinstance(test.value, DateWindow):
         yield from _located(pointer, test.value, test.value2)
 
 

@@ -37,26 +37,6 @@ EventTypes = Annotated[
 Days = Annotated[int, Meta(description="Whole days, 0 to 36,500.")]
 Number = int | float
 Path = Annotated[str, Meta(description="A property: dots walk into objects; a literal dot is `\\.`.")]
-
-
-class OtherValue(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, rename={"of_event": "property"}):
-    """Another stored value to compare with, read in the type of the test: one of the two."""
-
-    trait: Annotated[str, Meta(description="A trait of the user, as it stood at `as_of`.")] | UnsetType = UNSET
-    of_event: Annotated[str, Meta(description="A property of the same event.")] | UnsetType = UNSET
-
-    @property
-    def path(self) -> str:
-        """The path of whichever is named."""
-        return self.trait or self.of_event or ""
-
-
-Operand = Annotated[
-    Value | OtherValue,
-    Meta(
-        description="What the operator compares with: one value, a list of them, a date, a length such as 30d, or another stored value."
-    ),
-]
 UpperOperand = Annotated[Scalar, Meta(description="The upper end of between and not_between, which is in.")]
 GivenType = Annotated[
     ValueType,
@@ -72,6 +52,109 @@ NumberOperand = Annotated[
 UpperNumber = Annotated[Number, Meta(description="The upper end of between and not_between, which is in.")]
 PropertyOperatorField = Annotated[
     PropertyOperator, Meta(description="How the value is tested; which operators there are depends on its type.")
+]
+
+
+PeriodName = Literal[
+    "today",
+    "yesterday",
+    "this_week",
+    "last_week",
+    "this_month",
+    "last_month",
+    "this_quarter",
+    "last_quarter",
+    "this_year",
+    "last_year",
+]
+DatePeriodName = Literal[PeriodName, "tomorrow", "next_week", "next_month", "next_quarter", "next_year"]
+
+
+class _Window(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, rename={"from_": "from"}):
+    last: Annotated[str, Meta(description="Rolling, up to `as_of`, both ends in: `36h`; m h d w mo y.")] | UnsetType = (
+        UNSET
+    )
+    from_: Annotated[str, Meta(description="A date (local midnight) or an instant; in.")] | UnsetType = UNSET
+    to: Annotated[str, Meta(description="A date (local midnight) or an instant; out.")] | UnsetType = UNSET
+    days: (
+        Annotated[
+            Literal["complete", "with_today"],
+            Meta(description="With `last` in d or w: whole local days, those before today, or today and those before."),
+        ]
+        | UnsetType
+    ) = UNSET
+    between: Annotated[list[str], Meta(description='Two lengths ago, both ends in: `["10d", "7d"]`.')] | UnsetType = (
+        UNSET
+    )
+
+
+class Window(_Window, frozen=True):
+    """When: exactly one of `last`, `from` and/or `to`, `between`, `period`."""
+
+    period: Annotated[PeriodName, Meta(description="A calendar period in the time zone.")] | UnsetType = UNSET
+
+
+class DateWindow(_Window, frozen=True):
+    """When a stored date is: one form of a window, whose period may lie ahead; for anniversary_in `period` or `month`."""
+
+    period: (
+        Annotated[DatePeriodName, Meta(description="A calendar period in the time zone, which may be to come.")]
+        | UnsetType
+    ) = UNSET
+    month: Annotated[int, Meta(description="Of anniversary_in: the month of any year, 1 to 12.")] | UnsetType = UNSET
+
+
+AnyWindow = Window | DateWindow
+
+
+class OtherValue(Struct, frozen=True):
+    """Another stored value to compare with: a trait, or a property of the same event; its path."""
+
+    kind: Literal["trait", "property"]
+    path: str
+
+
+class ValueObject(DateWindow, frozen=True, rename={"from_": "from", "of_event": "property"}):
+    """What stands where a literal would: a window of dates, or another stored value, a trait or a property of the event.
+
+    As JSON they are told apart by their fields alone, which of structs in one place only one can be.
+    """
+
+    trait: (
+        Annotated[str, Meta(description="Instead of a literal: a trait of the user, as it stood at `as_of`.")]
+        | UnsetType
+    ) = UNSET
+    of_event: Annotated[str, Meta(description="Instead of a literal: a property of the same event.")] | UnsetType = (
+        UNSET
+    )
+
+    @property
+    def other(self) -> OtherValue | None:
+        """The stored value that it names, if it names one."""
+        if self.trait is not UNSET:
+            return OtherValue("trait", self.trait)
+        return None if self.of_event is UNSET else OtherValue("property", self.of_event)
+
+    @property
+    def window(self) -> DateWindow:
+        """The window alone."""
+        return DateWindow(
+            last=self.last,
+            from_=self.from_,
+            to=self.to,
+            days=self.days,
+            between=self.between,
+            period=self.period,
+            month=self.month,
+        )
+
+
+Operand = Annotated[
+    Value | ValueObject,
+    Meta(
+        description="What the operator compares with: one value, a list of them, a date, a length such as 30d; "
+        "for in_window, not_in_window and anniversary_in a window; or another stored value."
+    ),
 ]
 
 
@@ -135,41 +218,6 @@ class LocalTime(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=T
 At = Annotated[
     LocalTime, Meta(description="Only events at these times of the local day, in the definition's time zone.")
 ]
-
-PeriodName = Literal[
-    "today",
-    "yesterday",
-    "this_week",
-    "last_week",
-    "this_month",
-    "last_month",
-    "this_quarter",
-    "last_quarter",
-    "this_year",
-    "last_year",
-]
-
-
-class Window(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, rename={"from_": "from"}):
-    """When: exactly one of `last`, `from` and/or `to`, `between`, `period`."""
-
-    last: Annotated[str, Meta(description="Rolling, up to `as_of`, both ends in: `36h`; m h d w mo y.")] | UnsetType = (
-        UNSET
-    )
-    from_: Annotated[str, Meta(description="A date (local midnight) or an instant; in.")] | UnsetType = UNSET
-    to: Annotated[str, Meta(description="A date (local midnight) or an instant; out.")] | UnsetType = UNSET
-    days: (
-        Annotated[
-            Literal["complete", "with_today"],
-            Meta(description="With `last` in d or w: whole local days, those before today, or today and those before."),
-        ]
-        | UnsetType
-    ) = UNSET
-    between: Annotated[list[str], Meta(description='Two lengths ago, both ends in: `["10d", "7d"]`.')] | UnsetType = (
-        UNSET
-    )
-    period: Annotated[PeriodName, Meta(description="A calendar period in the time zone.")] | UnsetType = UNSET
-
 
 When = Annotated[Window, Meta(description="When the events happened; all history when left out.")]
 
@@ -242,7 +290,10 @@ class EventTime(_Condition, frozen=True, tag="event_time"):
 
     event_type: EventTypes
     operator: Annotated[DateOperator, Meta(description="How the instant is tested; all operators of dates.")]
-    value: Annotated[str | list[str], Meta(description="A date, an instant, a list of them, or a length such as 30d.")]
+    value: Annotated[
+        str | list[str] | DateWindow,
+        Meta(description="A date, an instant, a list of them, a length such as 30d, or a window."),
+    ]
     value2: Annotated[str, Meta(description="The upper end of between and not_between, which is in.")] | UnsetType = (
         UNSET
     )

@@ -8,7 +8,7 @@ from typing import Final
 from msgspec import UNSET
 
 from segment_copilot.errors import Finding
-from segment_copilot.language.nodes import OtherValue, PropertyTest, UserProperty
+from segment_copilot.language.nodes import DateWindow, PropertyTest, UserProperty, ValueObject
 from segment_copilot.language.operators import OPERATORS
 from segment_copilot.language.paths import parse_path
 from segment_copilot.language.value_types import AnyTest
@@ -54,7 +54,7 @@ def check_path(pointer: str, path: str) -> Iterator[Finding]:
         yield Finding(pointer, "bad_path", str(error))
 
 
-def check_other_value(pointer: str, test: AnyTest, other: OtherValue) -> Iterator[Finding]:
+def check_other_value(pointer: str, test: AnyTest, value: ValueObject) -> Iterator[Finding]:
     """Check that another stored value can be read where the test is, and that its operator compares with one."""
     here = f"{pointer}/value"
     if not OPERATORS[test.operator].takes_other:
@@ -63,11 +63,14 @@ def check_other_value(pointer: str, test: AnyTest, other: OtherValue) -> Iterato
         yield Finding(here, "wrong_type", detail, able)
     if test.value2 is not UNSET:
         yield Finding(f"{pointer}/value2", "unread_field", f"{test.operator} does not read value2; leave it out.")
-    if (other.trait is UNSET) == (other.of_event is UNSET):
-        detail = "Another stored value is {trait: …} or, of the same event, {property: …}: one of the two."
-        yield Finding(here, "missing_field", detail)
-    elif isinstance(test, UserProperty) and other.of_event is not UNSET:
+    is_two = value.trait is not UNSET and value.of_event is not UNSET
+    if is_two or value.window != DateWindow():
+        detail = "Another stored value is {trait: …} or, of the same event, {property: …}: one of the two, and nothing beside it."
+        yield Finding(here, "unread_field", detail)
+    elif isinstance(test, UserProperty) and value.of_event is not UNSET:
         detail = "A trait has no event beside it: compare it with another trait, {trait: …}."
         yield Finding(f"{here}/property", "unread_field", detail)
     else:
-        yield from check_path(f"{here}/{'property' if other.trait is UNSET else 'trait'}", other.path)
+        for name, path in (("trait", value.trait), ("property", value.of_event)):
+            if path is not UNSET:
+                yield from check_path(f"{here}/{name}", path)

@@ -23,7 +23,16 @@ NumberOperator = Literal["eq", "neq", "gt", "gte", "lt", "lte", "between", "not_
 RecencyOperator = Literal["gt", "gte", "lt", "lte", "eq", "between"]
 MembershipOperator = Literal["in", "not_in"]
 _ClockOperator = Literal[
-    "before", "after", "in_last", "not_in_last", "in_next", "anniversary_in_next", "anniversary_in_last"
+    "before",
+    "after",
+    "in_last",
+    "not_in_last",
+    "in_next",
+    "in_window",
+    "not_in_window",
+    "anniversary_in_next",
+    "anniversary_in_last",
+    "anniversary_in",
 ]
 DateOperator = Literal[NumberOperator, MembershipOperator, _ClockOperator]
 PropertyOperator = Literal[
@@ -48,8 +57,9 @@ PropertyOperator = Literal[
 ]
 """All of them. (A type checker reads no table, so the names stand here once more; the test compares.)"""
 
-Takes = Literal["nothing", "one", "two", "any", "all", "length"]
-"""What stands in `value`: nothing, one value, two ends, a list (any of these, all of these), a length of time."""
+Takes = Literal["nothing", "one", "two", "any", "all", "length", "window", "season"]
+"""What stands in `value`: nothing, one value, two ends, a list (any of these, all of these), a length of time, a window
+of time, a season (a calendar period, or a month of any year)."""
 
 Sign = Literal["=", ">", ">=", "<", "<=", ".."]
 Seeks = Literal["whole", "part", "start", "end"]
@@ -322,6 +332,15 @@ _ROWS: Final[tuple[Operator, ...]] = (
         types=DATETIMES,
         phrase=Phrase("is in the next {0}", "is not in the next {0}"),
     ),
+    *_pair(
+        Operator(
+            name="in_window",
+            takes="window",
+            types=DATETIMES,
+            phrase=Phrase("is {0}", "is not {0}"),
+        ),
+        "not_in_window",
+    ),
     Operator(
         name="anniversary_in_next",
         takes="length",
@@ -338,6 +357,12 @@ _ROWS: Final[tuple[Operator, ...]] = (
         units="d w mo y",
         least=0,
     ),
+    Operator(
+        name="anniversary_in",
+        takes="season",
+        types=DATETIMES,
+        phrase=Phrase("has an anniversary {0}", "has no anniversary {0}"),
+    ),
 )
 
 OPERATORS: Final[dict[str, Operator]] = {row.name: row for row in _ROWS}
@@ -349,6 +374,9 @@ POSITIVE_OF: Final[dict[str, str]] = {
 
 LENGTHS: Final = frozenset(row.name for row in _ROWS if row.takes == "length")
 """Operators whose value is a length; their answer changes with the clock alone."""
+
+WINDOWS: Final = frozenset(row.name for row in _ROWS if row.takes in {"window", "season"})
+"""Operators whose value is a window of time, as an object."""
 
 RANGES: Final = frozenset(row.name for row in _ROWS if row.takes == "two")
 OPPOSITE_NUMBER: Final = cast(

@@ -11,7 +11,7 @@ from segment_copilot.language.decode import MAX_CONDITIONS
 from segment_copilot.language.local_times import CLOCK_PATTERN
 from segment_copilot.language.nodes import Condition, Definition
 from segment_copilot.language.paths import PATH_PATTERN
-from segment_copilot.language.window_checks import MAX_DAYS
+from segment_copilot.language.window_checks import MAX_DAYS, MONTHS
 
 Schema = dict[str, Any]
 
@@ -30,12 +30,16 @@ _FORMS: Final[dict[str, Schema]] = {
             for names in (("property", "operator"), ("any_of", "conditions"))
         ]
     },
-    "OtherValue": {"oneOf": [{"required": ["trait"]}, {"required": ["property"]}]},
     # Beside a discriminator a linter looks for what is required where it is required, so it is named there again.
     "SegmentMembership": {
         "oneOf": [{"properties": {name: {}}, "required": [name]} for name in ("segment_id", "segment_ids")]
     },
     "Window": {"oneOf": _WINDOW_FORMS, "dependentRequired": {"days": ["last"]}},
+    "DateWindow": {"oneOf": [*_WINDOW_FORMS, {"required": ["month"]}], "dependentRequired": {"days": ["last"]}},
+    "ValueObject": {
+        "oneOf": [*_WINDOW_FORMS, *({"required": [name]} for name in ("month", "trait", "property"))],
+        "dependentRequired": {"days": ["last"]},
+    },
 }
 _ANY_CASE: Final[list[Schema]] = [
     {"enum": ["AND", "OR"]},
@@ -70,10 +74,18 @@ _LIMITS: Final[dict[tuple[str, str], Schema]] = {
         (leaf, "window_days"): _DAYS for leaf in ("EventCount", "Recency", "Monetary", "EventProperty", "EventSequence")
     },
     ("Recency", "value2"): _DAYS,
-    ("Window", "last"): {"pattern": _LENGTH},
-    ("Window", "from"): {"pattern": _MOMENT},
-    ("Window", "to"): {"pattern": _MOMENT},
-    ("Window", "between"): {"items": {"type": "string", "pattern": _NEARER_LENGTH}, "minItems": 2, "maxItems": 2},
+    **{
+        (window, field): limit
+        for window in ("Window", "DateWindow", "ValueObject")
+        for field, limit in (
+            ("last", {"pattern": _LENGTH}),
+            ("from", {"pattern": _MOMENT}),
+            ("to", {"pattern": _MOMENT}),
+            ("between", {"items": {"type": "string", "pattern": _NEARER_LENGTH}, "minItems": 2, "maxItems": 2}),
+        )
+    },
+    ("DateWindow", "month"): {"minimum": MONTHS[0], "maximum": MONTHS[-1]},
+    ("ValueObject", "month"): {"minimum": MONTHS[0], "maximum": MONTHS[-1]},
     ("Step", "within"): {"pattern": _SPAN},
     ("LocalTime", "weekdays"): {"minItems": 1},
     ("LocalTime", "hours"): {"items": {"type": "string", "pattern": CLOCK_PATTERN}, "minItems": 2, "maxItems": 2},
@@ -84,9 +96,9 @@ _LIMITS: Final[dict[tuple[str, str], Schema]] = {
     },
     **{
         (node, "property"): {"minLength": 1, "pattern": PATH_PATTERN}
-        for node in ("PropertyTest", "Monetary", "EventProperty", "UserProperty", "OtherValue")
+        for node in ("PropertyTest", "Monetary", "EventProperty", "UserProperty", "ValueObject")
     },
-    ("OtherValue", "trait"): {"minLength": 1, "pattern": PATH_PATTERN},
+    ("ValueObject", "trait"): {"minLength": 1, "pattern": PATH_PATTERN},
     ("PropertyTest", "property"): {"minLength": 1, "pattern": rf"^\.$|{PATH_PATTERN}"},
     ("PropertyTest", "any_of"): {"minLength": 1, "pattern": PATH_PATTERN},
     ("PropertyTest", "conditions"): _TESTS,

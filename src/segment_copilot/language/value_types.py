@@ -12,6 +12,7 @@ from msgspec import UNSET
 
 from segment_copilot.language.lengths import EARLIEST, LATEST, to_microseconds
 from segment_copilot.language.nodes import (
+    DateWindow,
     EventCount,
     EventPeriods,
     EventProperty,
@@ -20,6 +21,7 @@ from segment_copilot.language.nodes import (
     PropertyTest,
     Scalar,
     UserProperty,
+    ValueObject,
 )
 from segment_copilot.language.operators import DATETIMES, EVERY_TYPE, OPERATORS, ValueType
 
@@ -42,9 +44,9 @@ _INSTANT = re.compile(
 
 
 def operands(test: AnyTest | NumericTest) -> list[Scalar]:
-    """Return the values a test compares with, in order; empty for operators that take none, and for another stored value."""
+    """Return the literals a test compares with, in order; empty for operators that take none, a window, or another value."""
     values = list[Scalar]()
-    if test.value is not UNSET and not isinstance(test.value, OtherValue):
+    if test.value is not UNSET and not isinstance(test.value, DateWindow):
         values.extend(test.value if isinstance(test.value, list) else [test.value])
     if test.value2 is not UNSET:
         values.append(test.value2)
@@ -53,7 +55,7 @@ def operands(test: AnyTest | NumericTest) -> list[Scalar]:
 
 def other_value(test: AnyTest) -> OtherValue | None:
     """Return the stored value that a test compares with, where it compares with one."""
-    return test.value if isinstance(test.value, OtherValue) else None
+    return test.value.other if isinstance(test.value, ValueObject) else None
 
 
 def is_untyped(test: AnyTest, declared: ValueType | None) -> bool:

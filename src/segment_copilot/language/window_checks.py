@@ -10,15 +10,17 @@ from msgspec import UNSET
 
 from segment_copilot.errors import Finding
 from segment_copilot.language.lengths import EARLIEST, LATEST, parse_length
-from segment_copilot.language.nodes import Window
+from segment_copilot.language.nodes import AnyWindow, DateWindow, ValueObject
+from segment_copilot.language.operators import OPERATORS, PropertyOperator
 from segment_copilot.language.value_types import parse_date
 
 MAX_DAYS: Final = 36_500
+MONTHS: Final = range(1, 13)
 YEARS: Final = range(EARLIEST.year, LATEST.year + 1)
 YEARS_RULE: Final = f"A date lies between {YEARS[0]} and {YEARS[-1]}."
 
 
-def check_window(pointer: str, window: Window) -> Iterator[Finding]:
+def check_window(pointer: str, window: AnyWindow) -> Iterator[Finding]:
     """Check that a window has exactly one form, and a range that runs forward."""
     forms = [
         window.last is not UNSET,
@@ -37,6 +39,44 @@ def check_window(pointer: str, window: Window) -> Iterator[Finding]:
     yield from _check_from_to(pointer, window)
 
 
+_TAKEN: Final[dict[str, str]] = {
+    "window": ' takes a window: {"period": "next_month"}, {"last": "30d"} or {"from": "2026-06-01"}.',
+    "season": ' takes a calendar period or a month: {"period": "this_week"} or {"month": 6}.',
+}
+
+
+def check_windowed(pointer: str, operator: PropertyOperator, value: object) -> Iterator[Finding]:
+    """Check the value of an operator that takes a window, or a window given to one that takes none."""
+    takes = OPERATORS[operator].takes
+    value = value.window if isinstance(value, ValueObject) else value
+    if not isinstance(value, DateWindow):
+        yield Finding(pointer, "wrong_type", f"{operator}{_TAKEN[takes]}")
+    elif takes == "window":
+        yield from _check_date_window(pointer, value)
+    elif takes == "season":
+        yield from _check_season(pointer, value)
+    else:
+        yield Finding(pointer, "wrong_type", f"{operator} takes no window; in_window and anniversary_in do.")
+
+
+def _check_date_window(pointer: str, window: DateWindow) -> Iterator[Finding]:
+    """Check the window that in_window takes."""
+    if window.month is not UNSET:
+        detail = "month is read by anniversary_in only; a window is one of last, from and/or to, between, period."
+        yield Finding(f"{pointer}/month", "unread_field", detail)
+        if window == DateWindow(month=window.month):
+            return
+    yield from check_window(pointer, window)
+
+
+def _check_season(pointer: str, season: DateWindow) -> Iterator[Finding]:
+    """Check what anniversary_in takes: a calendar period, or a month of any year."""
+    if season not in (DateWindow(period=season.period), DateWindow(month=season.month)) or season == DateWindow():
+        yield Finding(pointer, "bad_window", "anniversary_in takes period or month, one of them and nothing beside it.")
+    elif season.month is not UNSET and season.month not in MONTHS:
+        yield Finding(f"{pointer}/month", "out_of_range", "A month is a whole number from 1 to 12.")
+
+
 def _check_between(pointer: str, ends: list[str]) -> Iterator[Finding]:
     if len(ends) != 2:  # noqa: PLR2004  # the far and the near end
         yield Finding(pointer, "wrong_type", "between takes two lengths: the farther and the nearer end.")
@@ -47,7 +87,7 @@ def _check_between(pointer: str, ends: list[str]) -> Iterator[Finding]:
         yield Finding(pointer, "reversed_range", 'The farther end comes first: ["10d", "7d"].')
 
 
-def _check_from_to(pointer: str, window: Window) -> Iterator[Finding]:
+def _check_from_to(pointer: str, window: AnyWindow) -> Iterator[Finding]:
     found = list[date | datetime]()
     for name, text in (("from", window.from_), ("to", window.to)):
         if text is UNSET:

@@ -35,7 +35,7 @@ from segment_copilot.stores.columns import check_column
 from segment_copilot.stores.limits import LIMITS, Purpose
 from segment_copilot.stores.literals import identifier, lower
 from segment_copilot.stores.refusals import ClickHouseError, refusal
-from segment_copilot.stores.turns import PlanningTurns, Turn
+from segment_copilot.stores.turns import FairTurns, PlanningTurns, Turn
 
 log = structlog.get_logger()
 logging.getLogger("asynch").setLevel(logging.WARNING)  # at DEBUG it writes every query with its values
@@ -69,6 +69,7 @@ _INSERT_SETTINGS = {
 }
 
 _ACQUIRE_SECONDS = 2.0  # for a connection of the pool to become free
+_QUEUE_SECONDS = 5.0  # for a tenant's turn, of queries that people wait for
 _CONNECT_SECONDS = 5.0
 _GRACE_SECONDS = 5.0  # past a query's own limit, after which the server counts as frozen
 _KILL_SECONDS = 5.0
@@ -197,10 +198,10 @@ class ClickHouse:
     anything else the server refuses. A query's parameter `tenant` says whose it is.
     """
 
-    def __init__(self, options: Mapping[str, Any], *, pool: int, cluster: str) -> None:
+    def __init__(self, options: Mapping[str, Any], *, pool: int, cluster: str, of_one: int = 0) -> None:
         self._options = options
         self._cluster = cluster
-        self._free = asyncio.Semaphore(pool)
+        self._free = FairTurns(pool, of_one=of_one or pool, late="Every ClickHouse connection is busy.")
         self._idle: list[_Connection] = []  # the last used first: the others may fade
         self._kills: set[asyncio.Task[None]] = set()
         self._turns = PlanningTurns()
@@ -217,8 +218,10 @@ class ClickHouse:
         text = lower(sql, params or {})
         query_id = query_id or uuid4().hex
         started = time.perf_counter()
-        async with self._turn(sql, params, purpose) as turn, self._query(purpose, query_id, turn) as connection:
-            columns, rows = await connection.run(text, query_id=query_id, settings=_settings(purpose), turn=turn)
+        tenant = (params or {}).get("tenant")
+        async with self._turn(sql, params, purpose) as turn, self._query(purpose, query_id, turn, tenant) as connection:
+            settings = _settings(purpose) | ({} if tenant is None else {"quota_key": f"tenant {tenant}"})
+            columns, rows = await connection.run(text, query_id=query_id, settings=settings, turn=turn)
         duration_ms = _log_query(purpose, query_id, started=started, rows=len(rows))
         return Result(columns, rows, query_id, duration_ms)
 
@@ -301,9 +304,11 @@ class ClickHouse:
         return self._turns.turn((params or {}).get("tenant"), size=len(sql), seconds=LIMITS[purpose].seconds)
 
     @asynccontextmanager
-    async def _query(self, purpose: Purpose, query_id: str, turn: Turn | None = None) -> AsyncGenerator[_Connection]:
+    async def _query(
+        self, purpose: Purpose, query_id: str, turn: Turn | None = None, tenant: object = None
+    ) -> AsyncGenerator[_Connection]:
         """Lend a connection for one query, with the deadline, the error mapping and the kill around it."""
-        async with self._slot():
+        async with self._slot(tenant if LIMITS[purpose].is_awaited else None):
             connection = await self._connected()
             async with self._guarded(connection, purpose, query_id, turn):
                 yield connection
@@ -326,16 +331,12 @@ class ClickHouse:
             raise failure from (None if failure is error else error)
 
     @asynccontextmanager
-    async def _slot(self) -> AsyncGenerator[None]:
-        try:
-            async with asyncio.timeout(_ACQUIRE_SECONDS):
-                await self._free.acquire()
-        except TimeoutError:
-            raise Unavailable("Every ClickHouse connection is busy.") from None
+    async def _slot(self, tenant: object = None) -> AsyncGenerator[None]:
+        turn = await self._free.next(tenant, _ACQUIRE_SECONDS if tenant is None else _QUEUE_SECONDS)
         try:
             yield
         finally:
-            self._free.release()
+            turn.end()
 
     async def _connected(self) -> _Connection:
         while self._idle:
@@ -404,8 +405,10 @@ async def _in_time(purpose: Purpose) -> AsyncGenerator[None]:
 
 
 @asynccontextmanager
-async def open_clickhouse(url: str, *, pool: int = 8, cluster: str = "") -> AsyncGenerator[ClickHouse]:
+async def open_clickhouse(url: str, *, pool: int = 8, cluster: str = "", of_one: int = 0) -> AsyncGenerator[ClickHouse]:
     """Open *pool* connections to `clickhouse://user:password@host:port/database`, each when it is first needed.
+
+    Of the queries that people wait for, *of_one* tenant has so many at once (0: as many as there are).
 
     `clickhouses://` speaks TLS. `?compression=lz4` compresses; other parameters are the driver's, or server settings.
     Raises InvalidInput when *url* is none of this.
@@ -415,7 +418,7 @@ async def open_clickhouse(url: str, *, pool: int = 8, cluster: str = "") -> Asyn
         _Connection(options)
     except ImportError as error:
         raise InvalidInput("Compression of ClickHouse connections needs the package asynch[compression].") from error
-    clickhouse = ClickHouse(options, pool=pool, cluster=cluster)
+    clickhouse = ClickHouse(options, pool=pool, cluster=cluster, of_one=of_one)
     try:
         yield clickhouse
     finally:

@@ -19,15 +19,17 @@ class Limits(Struct, frozen=True):
     result_rows: int = 0
     rows_read: int = 0
     threads: int = 0
+    is_awaited: bool = False
+    """A person waits for it, and others of the same tenant wait their turn."""
     priority: int = 0  # a query waits while one of a lower number runs; 0 neither waits nor is waited for
 
 
 LIMITS: dict[Purpose, Limits] = {
-    "preview": Limits(10, 2, result_rows=10_000, rows_read=2_000_000_000, threads=4, priority=1),
-    "sandbox": Limits(20, 2, result_rows=10_000, threads=4, priority=1),
-    "copilot": Limits(10, 2, result_rows=10_000, rows_read=2_000_000_000, threads=4, priority=1),
-    "catalog": Limits(10, 2, result_rows=100_000, rows_read=2_000_000_000, threads=4, priority=1),
-    "members": Limits(5, 2, result_rows=1_000_000, priority=1),
+    "preview": Limits(10, 2, result_rows=10_000, rows_read=2_000_000_000, threads=4, is_awaited=True, priority=1),
+    "sandbox": Limits(20, 2, result_rows=10_000, threads=4, is_awaited=True, priority=1),
+    "copilot": Limits(10, 2, result_rows=10_000, rows_read=2_000_000_000, threads=4, is_awaited=True, priority=1),
+    "catalog": Limits(10, 2, result_rows=100_000, rows_read=2_000_000_000, threads=4, is_awaited=True, priority=1),
+    "members": Limits(5, 2, result_rows=1_000_000, is_awaited=True, priority=1),
     "compute": Limits(300, 8, rows_read=10_000_000_000, priority=10),
     "history": Limits(
         300, 8, rows_read=10_000_000_000, threads=1, priority=10

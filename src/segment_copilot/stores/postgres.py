@@ -15,7 +15,7 @@ import asyncio
 import random
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from typing import Any, NoReturn, Protocol
 from uuid import UUID
 
@@ -23,6 +23,8 @@ import asyncpg
 import structlog
 
 from segment_copilot.errors import InvalidInput, QueryTimeout, Unavailable
+from segment_copilot.stores.confinement import whose
+from segment_copilot.stores.pooled import TELL_IN_TRANSACTION, Pooled, PoolerFound
 
 log = structlog.get_logger()
 
@@ -33,6 +35,7 @@ _RELEASE_SECONDS = 1.0  # for a connection to be cleaned for its next user; afte
 _SILENCE_SECONDS = 5.0  # past the statement's own limit, after which the server counts as frozen
 _LISTENER_CHECK_SECONDS = 30.0
 _RECONNECT_SECONDS = 1.0
+_STATEMENTS = 100  # that a connection keeps prepared; asyncpg's default
 
 _SERVER_SETTINGS = {
     "application_name": "segment-copilot",
@@ -103,20 +106,6 @@ class _ConnectionLost(Unavailable):
     """The connection ended under a statement that may or may not have run."""
 
 
-class _Pooled(asyncpg.Connection):
-    """A connection of the pool. Cleaning it for its next user is a trip to the server: one SELECT leaves nothing to clean."""
-
-    _is_clean = False
-
-    def note_clean(self) -> None:
-        self._is_clean = True
-
-    async def reset(self, *, timeout: float | None = None) -> None:  # noqa: ASYNC109  # asyncpg says how
-        is_clean, self._is_clean = self._is_clean and not self.is_in_transaction(), False
-        if not is_clean:
-            await super().reset(timeout=timeout)
-
-
 class Connection:
     """One connection of the pool, for one task."""
 
@@ -156,7 +145,11 @@ class Connection:
             await self._raw.executemany(sql, rows, timeout=self._timeout)
 
     async def copy(self, table: str, *, columns: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> None:
-        """Insert *rows* by COPY, all or none: the fast way for many."""
+        """Insert *rows* by COPY, all or none: the fast way for many. Where the server confines us it takes no COPY."""
+        if self._raw.is_confined:
+            places = ", ".join(f"${number}" for number in range(1, len(columns) + 1))
+            await self.executemany(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places})", rows)
+            return
         with _OUR_ERRORS:
             await self._raw.copy_records_to_table(table, columns=columns, records=rows, timeout=self._timeout)
 
@@ -233,6 +226,9 @@ class Postgres:
         """Do one statement: what `connection` does, without what each of its layers costs a small request."""
         raw = await self._acquire()
         try:
+            if raw.is_confined and raw.is_behind_pooler:
+                async with _told(Connection(raw, seconds=_STATEMENT_SECONDS)) as connection:
+                    return await getattr(connection, method)(sql, *args)
             with _OUR_ERRORS:
                 found = await getattr(raw, method)(sql, *args, timeout=_STATEMENT_SECONDS + _SILENCE_SECONDS)
             if only_reads:
@@ -244,7 +240,15 @@ class Postgres:
     async def _acquire(self) -> Any:
         """Return a connection of the pool; there is nothing to wait for, and no time to limit, where one is free."""
         with _OUR_ERRORS:
-            return await self._pool.acquire(timeout=None if self._pool.get_idle_size() else _ACQUIRE_SECONDS)
+            raw = await self._pool.acquire(timeout=None if self._pool.get_idle_size() else _ACQUIRE_SECONDS)
+        if raw.is_confined and not raw.is_behind_pooler:
+            try:
+                with _OUR_ERRORS:
+                    await raw.tell(whose(), timeout=_SILENCE_SECONDS)
+            except BaseException:
+                await self._release(raw)
+                raise
+        return raw
 
     async def _release(self, raw: Any) -> None:
         """Give it back. What the caller came for is done, or its exception is on the way out: trouble only ends a connection."""
@@ -272,9 +276,10 @@ class Postgres:
         raw = await self._acquire()
         try:
             connection = Connection(raw, seconds=seconds)
-            if seconds != _STATEMENT_SECONDS:
-                await connection.execute(f"SET statement_timeout = {int(seconds * 1000)}")  # reset when given back
-            yield connection
+            async with _told(connection) if raw.is_confined and raw.is_behind_pooler else nullcontext():
+                if seconds != _STATEMENT_SECONDS:
+                    await connection.execute(f"SET statement_timeout = {int(seconds * 1000)}")  # reset when given back
+                yield connection
         finally:
             await self._release(raw)
 
@@ -362,6 +367,14 @@ class Postgres:
             raw.terminate()
 
 
+@asynccontextmanager
+async def _told(connection: Connection) -> AsyncGenerator[Connection]:
+    """Begin a transaction, and tell it alone whose rows it may see."""
+    async with connection.transaction():
+        await connection.execute(TELL_IN_TRANSACTION, whose())
+        yield connection
+
+
 async def _until_lost(raw: Any, lost: asyncio.Event) -> NoReturn:
     """Wait until the connection is lost, and raise then."""
     while not lost.is_set():
@@ -379,20 +392,11 @@ async def open_postgres(url: str, *, pool: int = 10) -> AsyncGenerator[Postgres]
 
     Raises Unavailable when it cannot be reached, InvalidInput when *url* is none of this.
     """
-    settings = _SERVER_SETTINGS | {"statement_timeout": f"{_STATEMENT_SECONDS}s"}
     try:
         if not url.startswith(("postgresql://", "postgres://")):
             raise ValueError(url.partition(":")[0])  # noqa: TRY301 - asyncpg would connect to whatever is local
         with _OUR_ERRORS:
-            raw_pool: Any = await asyncpg.create_pool(
-                url,
-                min_size=1,
-                max_size=pool,
-                timeout=5,
-                init=_prepare,
-                server_settings=settings,
-                connection_class=_Pooled,
-            )
+            raw_pool = await _pool(url, size=pool, statements=_STATEMENTS)
     except (ValueError, asyncpg.ClientConfigurationError) as error:
         raise InvalidInput("The PostgreSQL URL is not postgresql://user:password@host:port/database.") from error
     try:
@@ -410,9 +414,30 @@ async def _close(pool: Any) -> None:
         pool.terminate()
 
 
-async def _prepare(raw: Any) -> None:
-    # asyncpg's own UUID is a subclass, which not every encoder takes for one.
-    await raw.set_type_codec("uuid", schema="pg_catalog", encoder=_uuid_bytes, decoder=_uuid, format="binary")
+async def _pool(url: str, *, size: int, statements: int) -> Any:
+    """Open a pool whose connections keep so many *statements* prepared: none, once a pooler is found."""
+
+    async def prepare(raw: Any) -> None:
+        await raw.look()
+        if raw.is_behind_pooler and statements:
+            raise PoolerFound
+        async with raw.transaction():
+            # asyncpg's own UUID is a subclass, which not every encoder takes for one.
+            await raw.set_type_codec("uuid", schema="pg_catalog", encoder=_uuid_bytes, decoder=_uuid, format="binary")
+
+    try:
+        return await asyncpg.create_pool(
+            url,
+            min_size=1,
+            max_size=size,
+            timeout=5,
+            init=prepare,
+            server_settings=_SERVER_SETTINGS | {"statement_timeout": f"{_STATEMENT_SECONDS}s"},
+            connection_class=Pooled,
+            statement_cache_size=statements,
+        )
+    except PoolerFound:
+        return await _pool(url, size=size, statements=0)
 
 
 def _ignoring_arguments(event: asyncio.Event) -> Callable[..., None]:

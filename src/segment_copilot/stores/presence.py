@@ -13,6 +13,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
+from segment_copilot.stores.confinement import every_tenant
 from segment_copilot.stores.postgres import Postgres
 
 _WAIT_SECONDS: Final = 5.0
@@ -45,10 +46,12 @@ class Presence:
         """Be seen by others from the start of the block to its end; after a lost session, as soon as there is another.
 
         Where PostgreSQL does not answer, the block starts unseen: what is claimed in it is then held by its lease alone.
+        A worker does the work of every tenant, so the block sees the rows of all.
         """
         async with self._postgres.hold_lock(_LOCKS, self.number) as self._held:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_WAIT_SECONDS):
                     await self._held.wait()
-            yield
+            with every_tenant():
+                yield
         self._held = asyncio.Event()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from segment_copilot.errors import QueryTimeout, QueryTooExpensive, Unavailable
+from segment_copilot.errors import QueryTimeout, QueryTooExpensive, TooManyRequests, Unavailable
 
 _TIMEOUT_CODES = {159, 160}
+_QUOTA_CODE = 201  # kept of each tenant by itself, where the server has one
 _EXPENSIVE_CODES = {158, 168, 191, 241, 307, 396, 718}
 # Too many queries, shutting down, too many parts, disk full, another node or the keeper gone; files that cannot be
 # read or written; our account or its rights gone; a database, table or column that is missing: not migrated (yet).
@@ -39,6 +40,11 @@ def refusal(code: int, message: str) -> Exception:
         return Unavailable(f"{_WRONG_URL[code]} Correct CLICKHOUSE_URL.", context={"wrong_url": True})
     if code in _TIMEOUT_CODES:
         return QueryTimeout("The query was stopped at its time limit.")
+    if code == _QUOTA_CODE:
+        return TooManyRequests(
+            "This tenant's queries have read as much as the database lets them in a while. Ask again in a minute.",
+            context={"retry_after_seconds": 60},
+        )
     if code in _EXPENSIVE_CODES and "(total)" not in message:  # that is the server as a whole
         return QueryTooExpensive("The query was stopped at its limit of memory or rows.")
     if code in _UNAVAILABLE_CODES | _EXPENSIVE_CODES:

@@ -14,7 +14,7 @@ import msgspec
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-QUIET = ("asynch", "asyncio", "anthropic", "httpx2", "httpcore2")
+QUIET = ("asynch", "asyncio", "anthropic", "httpx2", "httpcore2", "mcp")
 """Libraries that log values (asynch: whole statements) or every request below WARNING."""
 
 _SECRETS = re.compile(r"\b((?:sk|pk|mk)[_-])[A-Za-z0-9_-]{6,}|(://[^:/@\s]*:)[^@/\s]+(?=@)")

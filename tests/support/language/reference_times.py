@@ -215,6 +215,15 @@ def anniversary_in_last(instant: datetime, length: str, clock: Clock) -> bool:
     return any(add_to_date(today, -count, unit) <= anniversary(born, year) <= today for year in years)
 
 
+def anniversary_in(instant: datetime, season: dict[str, Any], clock: Clock) -> bool:
+    """Whether they fall on a local date of a calendar period, or in a month of any later year."""
+    born = instant.astimezone(clock.zone).date()
+    if "month" in season:
+        return anniversary(born, born.year + 1).month == season["month"]
+    first, after = period_dates(season["period"], clock.as_of.astimezone(clock.zone).date())
+    return any(first <= anniversary(born, year) < after for year in range(born.year + 1, after.year + 1))
+
+
 def anniversary(born: date, year: int) -> date:
     """29 February counts as 28 February in common years."""
     if (born.month, born.day) == (2, 29) and not calendar.isleap(year):
@@ -251,6 +260,15 @@ def window_span(condition: dict[str, Any], clock: Clock, field: str = "window") 
     return Span(span.start, min(span.end, whole.end))
 
 
+def date_window(window: dict[str, Any], clock: Clock) -> Span:
+    """The instants at which a stored date lies in a window: those of events, but that dates may lie after `as_of`."""
+    if "period" in window:
+        return calendar_period(window["period"], clock)
+    if "from" in window or "to" in window:
+        return Span(_end_of(window, "from", clock) or BEGINNING, _end_of(window, "to", clock) or END)
+    return window_span({"window": window}, clock)
+
+
 def _end_of(window: dict[str, str], name: str, clock: Clock) -> datetime | None:
     """One end of a half-open window; a bare date is local midnight."""
     found = wanted_span(window.get(name), clock.zone)
@@ -274,10 +292,20 @@ _STEPS = {"day": (1, "d"), "week": (1, "w"), "month": (1, "mo"), "quarter": (3, 
 
 
 def calendar_period(name: str, clock: Clock) -> Span:
-    """today, yesterday, this_week, last_week and so on."""
-    which, unit = {"today": ("this", "day"), "yesterday": ("last", "day")}.get(name) or name.split("_")
-    today = clock.as_of.astimezone(clock.zone).date()
-    return nth_period(today, unit, 0 if which == "this" else 1, clock.zone)
+    """today, yesterday, this_week, last_week, next_week and so on."""
+    first, after = period_dates(name, clock.as_of.astimezone(clock.zone).date())
+    return Span(day_start(first, clock.zone), day_start(after, clock.zone))
+
+
+_DAYS = {"today": "this_day", "yesterday": "last_day", "tomorrow": "next_day"}
+
+
+def period_dates(name: str, today: date) -> tuple[date, date]:
+    """The first date of a period, and the first after it."""
+    which, unit = _DAYS.get(name, name).split("_")
+    number, step = _STEPS[unit]
+    first = add_to_date(period_start(today, unit), {"last": -1, "this": 0, "next": 1}[which] * number, step)
+    return first, add_to_date(first, number, step)
 
 
 def nth_period(today: date, unit: str, ago: int, zone: ZoneInfo) -> Span:

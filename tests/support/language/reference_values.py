@@ -16,9 +16,11 @@ from tests.support.language.reference_times import (
     Clock,
     Span,
     ahead,
+    anniversary_in,
     anniversary_in_last,
     anniversary_in_next,
     back,
+    date_window,
     stored_datetime,
     wanted_span,
 )
@@ -35,6 +37,7 @@ NEGATIVE = {
     "is_not_set": "is_set",
     "is_empty": "is_not_empty",
     "not_in_last": "in_last",
+    "not_in_window": "in_window",
 }
 """Each is the exact complement of its positive one."""
 
@@ -272,6 +275,8 @@ DATES: dict[str, Callable[[Any, Mapping[str, Any], Clock], bool]] = {
     "between": lambda stored, test, clock: _spans(test, clock)[0].start <= stored < _spans(test, clock)[1].end,
     "in_last": lambda stored, test, clock: back(clock, test["value"]) <= stored <= clock.as_of,
     "in_next": lambda stored, test, clock: clock.as_of < stored <= ahead(clock, test["value"]),
+    "in_window": lambda stored, test, clock: date_window(test["value"], clock).holds(stored),
+    "anniversary_in": lambda stored, test, clock: anniversary_in(stored, test["value"], clock),
     "anniversary_in_last": lambda stored, test, clock: anniversary_in_last(stored, test["value"], clock),
     "anniversary_in_next": lambda stored, test, clock: anniversary_in_next(stored, test["value"], clock),
 }

@@ -20,7 +20,7 @@ from msgspec import Struct
 
 from segment_copilot.language.operators import ValueType
 from tests.support.language.reference import Event
-from tests.support.language.reference_times import Clock, Span, back, shift, wanted_span
+from tests.support.language.reference_times import Clock, Span, back, calendar_period, shift, wanted_span
 
 Json = dict[str, Any]
 
@@ -234,6 +234,9 @@ PERIODS = [
 ]
 
 
+DATE_PERIODS = [*PERIODS, "tomorrow", "next_week", "next_month", "next_quarter", "next_year"]
+
+
 class World(Struct, frozen=True):
     """What a data set is drawn from: the instants asked about, and the times on their edges."""
 
@@ -251,6 +254,7 @@ def world(as_ofs: tuple[datetime, ...], zones: tuple[str, ...]) -> World:
             lengths = [*LENGTHS, *(f"{days + more}d" for days in DAYS for more in (0, 1))]
             bounds.update(back(clock, length) for length in lengths)
             bounds.update(shift(as_of, -number, "d", clock.zone) - timedelta(hours=1) for number in (0, 1))
+            bounds.update(calendar_period(name, clock).start for name in DATE_PERIODS)
     near = {bound + step for bound in bounds for step in (-MICROSECOND, timedelta(0), MICROSECOND)}
     return World(as_ofs, zones, tuple(sorted({min(max(time, FIRST), LAST) for time in near})))
 
@@ -427,7 +431,20 @@ class Draw:
             "operator": self.one(["anniversary_in_next", "anniversary_in_last"]),
             "value": self.one(["0d", "1d", "30d", "2w", "3mo", "1y", "9y"]),
         }
-        return self.one([sided, lengths, lengths, round_again]) | self.told("datetime")
+        window = {"operator": self.one(["in_window", "in_window", "not_in_window"]), "value": self.date_window()}
+        season = {"operator": "anniversary_in", "value": self.season()}
+        tests = [sided, lengths, lengths, round_again, window, window, season]
+        return self.one(tests) | self.told("datetime")
+
+    def date_window(self) -> Json:
+        """Every form of a window, whose periods may be to come."""
+        period = {"period": self.one(DATE_PERIODS)}
+        return self.one(
+            [period, period, {"last": self.one(LENGTHS)}, self.from_to(), self.between(), self.whole_days()]
+        )
+
+    def season(self) -> Json:
+        return self.one([{"period": self.one(DATE_PERIODS)}, {"month": self.random.randint(1, 12)}])
 
     def boolean_test(self) -> Json:
         flag = {"operator": self.one(["is_true", "is_false"])}

@@ -1,4 +1,4 @@
-"""Authentication: the credential of a request becomes its caller, who may do it, before anything else of it is read."""
+"""Authentication and authorization: a request's credential becomes its caller, and may do it, before anything else of it is read."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _DOTS_OF_A_TOKEN: Final = 2
 
 
 def authenticate(app: ASGIApp) -> ASGIApp:
-    """Let a request pass whose credential may do what it asks for; note its caller and tenant."""
+    """Let a request pass whose credential is one; note its caller and tenant."""
 
     async def admit(scope: Scope, receive: Receive, send: Send) -> None:
         asks_only = scope["type"] == "http" and scope["method"] == "OPTIONS"
@@ -36,10 +36,20 @@ def authenticate(app: ASGIApp) -> ASGIApp:
                 structlog.contextvars.bind_contextvars(session_user=_pseudonym(caller.session_user))
             if caller.public is not None:
                 check_origin(caller.public.origins, _origin(scope))
-            _check_scope(caller, cast("HTTPScope", scope))
         await app(scope, receive, send)
 
     return admit
+
+
+def authorize(app: ASGIApp) -> ASGIApp:
+    """Let a request pass whose credential may do what it asks for."""
+
+    async def permit(scope: Scope, receive: Receive, send: Send) -> None:
+        if (caller := cast("Caller | None", cast("Any", scope).get("auth"))) is not None:
+            _check_scope(caller, cast("HTTPScope", scope))
+        await app(scope, receive, send)
+
+    return permit
 
 
 def _needs_key(scope: Scope) -> bool:

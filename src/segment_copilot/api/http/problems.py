@@ -131,6 +131,15 @@ def status_of(error: type[SegmentCopilotError]) -> int:
     return next((STATUS[base] for base in error.__mro__ if base in STATUS), 500)
 
 
+def status_for(error: Exception) -> int:
+    """Return the HTTP status that an exception is answered with."""
+    if isinstance(error, SegmentCopilotError):
+        return status_of(type(error))
+    if isinstance(error, HTTPException) and error.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
+        return error.status_code
+    return HTTPStatus.INTERNAL_SERVER_ERROR
+
+
 def title_of(code: str) -> str:
     """Return the fixed sentence for *code*."""
     return TITLES.get(code) or code.replace("_", " ").capitalize()

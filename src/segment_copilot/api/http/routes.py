@@ -48,7 +48,7 @@ class Route(Struct, frozen=True, kw_only=True):
     """What it reads beside the parameters of its handler: each a `Parameter` of `parameters.py`."""
 
     bodies: Mapping[str, Any] = {}
-    """The media types of a body that is no JSON, each as OpenAPI describes it: the handler reads it itself."""
+    """The media types of a body that the handler reads itself, each as OpenAPI describes it."""
 
     stream: Any = None
     """It answers with server-sent events of this union; of `str` where another document describes them."""

@@ -13,6 +13,7 @@ from segment_copilot.api.http.routes import route_of
 RESOURCES: Final[Mapping[str, str]] = {
     "activations": "activations",
     "analytics": "analytics",
+    "audit": "audit",
     "auth": "keys",
     "catalog": "catalog",
     "computations": "segments",

@@ -142,7 +142,7 @@ async def begin(
         request,
         thread,
         tools=offered,
-        catalog=_readable(catalog, scopes),
+        catalog=readable(catalog, scopes),
         view=await describe_view(
             segments if "segments:read" in scopes else None,
             tenant,
@@ -159,7 +159,7 @@ async def begin(
     )
 
 
-def _readable(catalog: Catalog, scopes: frozenset[str]) -> Catalog:
+def readable(catalog: Catalog, scopes: frozenset[str]) -> Catalog:
     """Return what of the catalog the caller may read."""
     if "catalog:read" not in scopes:
         catalog = msgspec.structs.replace(catalog, event_types={}, traits={})

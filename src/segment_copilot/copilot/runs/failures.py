@@ -8,7 +8,7 @@ from msgspec import UNSET, Struct
 
 from segment_copilot.copilot.stream.run_events import ErrorCode, RunError
 from segment_copilot.copilot.stream.usage import Usage
-from segment_copilot.errors import Unavailable
+from segment_copilot.errors import InvalidInput, Unavailable
 
 _MAX_RETRY_SECONDS: Final = 8.0
 RETRY_SECONDS: Final = 0.5
@@ -80,3 +80,13 @@ def failure_of(error: Unavailable) -> Failure:
         retry_after_ms=after,
         upstream_request_id=error.context.get("upstream_request_id"),
     )
+
+
+def error_of(error: RunError) -> Exception:
+    """Return the error of a run that ended badly: our own mistakes stay unexplained, the rest may be tried again."""
+    if error.code == "internal":
+        return RuntimeError("The copilot's run failed; the log has it under the run's id.")
+    if error.code == "context_too_long":
+        return InvalidInput(error.message, code=error.code)
+    context = {} if error.retry_after_ms is UNSET else {"retry_after_seconds": -(-error.retry_after_ms // 1000)}
+    return Unavailable(error.message, code=error.code, context=context)

@@ -9,11 +9,22 @@ from typing import Any, Final
 
 from msgspec import UNSET, UnsetType
 
-from segment_copilot.language import WhereGroup, Window
+from segment_copilot.language import WhereGroup
+from segment_copilot.language.calendar_periods import period_of
 from segment_copilot.language.catalog import IDENTIFY
 from segment_copilot.language.lengths import Length, parse_length, whole_days
 from segment_copilot.language.local_times import WEEKDAYS
-from segment_copilot.language.nodes import EventCondition, EventMatch, LocalTime, PropertyTest, Step, Weekday, Where
+from segment_copilot.language.nodes import (
+    AnyWindow,
+    DateWindow,
+    EventCondition,
+    EventMatch,
+    LocalTime,
+    PropertyTest,
+    Step,
+    Weekday,
+    Where,
+)
 from segment_copilot.language.operand_checks import ITEM
 from segment_copilot.language.operators import DATETIMES, EVERY_TYPE, OPERATORS, Takes
 from segment_copilot.language.value_types import AnyTest, operands, other_value, parse_date, resolve_type
@@ -27,6 +38,20 @@ _WEEKDAYS: Final[dict[Weekday, str]] = {
     "sat": "Saturday",
     "sun": "Sunday",
 }
+_MONTHS: Final = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+]
 _LISTED: Final = 12  # of more values the first ten are named
 _SAME = "bought built found heard held kept left lost made met paid put read sent set sold spent told won"
 _PAST: Final = dict(
@@ -138,7 +163,7 @@ def tell_test_and_notes(test: AnyTest, *, negate: bool, past: bool = False) -> t
     type_ = resolve_type(test, None)
     phrase = operator.phrase_for(type_)
     template = phrase.denial if negate else phrase.affirmation
-    if past:
+    if past or _is_over(test.value):
         template = re.sub(r"^\w+", lambda word: _PAST_TENSE[word[0]], template)
     notes = ["ignoring case"] if test.ignore_case else []
     if operator.positive == negate and operator.types != EVERY_TYPE:  # "is unknown" says it itself
@@ -147,11 +172,18 @@ def tell_test_and_notes(test: AnyTest, *, negate: bool, past: bool = False) -> t
     return template.format(*_values(test, operator.takes, type_)), notes
 
 
+def _is_over(value: object) -> bool:
+    """Return whether a value is a calendar period that lies behind."""
+    return isinstance(value, DateWindow) and value.period is not UNSET and period_of(value.period)[1] > 0
+
+
 def _values(test: AnyTest, takes: Takes, type_: str | None) -> list[str]:
     if (other := other_value(test)) is not None:
-        whose = "their" if other.trait else "the event’s"
+        whose = "their" if other.kind == "trait" else "the event’s"
         return [f"{whose} {escape_controls(other.path)}"]
     values = operands(test)
+    if isinstance(test.value, DateWindow):
+        return [_tell_dates(test.value)]
     if takes == "length":
         return [parse_length(str(values[0]), least=0).words]
     phrases = [_moment(str(value)) if type_ in DATETIMES else _value(value) for value in values]
@@ -168,7 +200,16 @@ def tell_notes(notes: Sequence[str]) -> str:
 # Time
 
 
-def tell_window(days: int | UnsetType, window: Window | UnsetType) -> str:
+def _tell_dates(window: DateWindow) -> str:
+    """Say in which window a date is, or in which month."""
+    if window.month is not UNSET:
+        return f"in {_MONTHS[window.month - 1]}"
+    if window.from_ is not UNSET and window.to is UNSET:
+        return f"on or after {_moment(window.from_)}"
+    return tell_window(UNSET, window).strip()
+
+
+def tell_window(days: int | UnsetType, window: AnyWindow | UnsetType) -> str:
     """Say when, with a space before it: " in the last 30 days"; nothing for all history."""
     if days is not UNSET:
         return f" in the last {Length(days, 'd').words}"
@@ -217,8 +258,7 @@ def _moment(text: str) -> str:
 
 
 def _day(day: date) -> str:
-    months = "January February March April May June July August September October November December"
-    return f"{day.day} {months.split()[day.month - 1]} {day.year}"
+    return f"{day.day} {_MONTHS[day.month - 1]} {day.year}"
 
 
 def tell_days(count: int) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Final, assert_never, cast
+from typing import Final, Literal, assert_never, cast
 
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
+from segment_copilot.language.calendar_periods import period_of
 from segment_copilot.language.equivalence.history import (
     Amount,
     Events,
@@ -42,10 +43,11 @@ from segment_copilot.language.equivalence.spans import (
     span_of,
     start_of,
 )
-from segment_copilot.language.equivalence.values import Atom, Sign, alternatives, compared, test_of, there
+from segment_copilot.language.equivalence.values import Atom, Sign, alternatives, anniversary, compared, test_of, there
 from segment_copilot.language.local_times import WEEKDAYS
 from segment_copilot.language.nodes import (
     Condition,
+    DateWindow,
     Definition,
     EventCondition,
     EventCount,
@@ -369,13 +371,33 @@ def _recency(leaf: Recency, events: Events) -> Statement:
 
 def _event_time(leaf: EventTime, events: Events) -> Statement:
     positive = POSITIVE_OF.get(leaf.operator, leaf.operator)
-    statement = any_of(_time_test(leaf, positive, value, events) for value in _time_values(leaf))
+    if isinstance(leaf.value, DateWindow):
+        statement = _time_in(leaf, positive, leaf.value, events)
+    else:
+        statement = any_of(_time_test(leaf, positive, value, events) for value in _time_values(leaf, leaf.value))
     return statement if positive == leaf.operator else negation(statement)
 
 
-def _time_values(leaf: EventTime) -> list[tuple[str, str]]:
+def _time_in(leaf: EventTime, operator: str, window: DateWindow, events: Events) -> Statement:
+    """Return that the first or last one is in a window, or comes round in one."""
+    if operator != "in_window":
+        return OneEvent(_when(leaf), events, anniversary("", "datetime", operator, window))
+    if window.period is not UNSET and period_of(window.period)[1] < 0:
+        return False  # what happened is over
+    return _in_span(leaf)(events, span_of(window))
+
+
+def _when(leaf: EventTime) -> Literal["when_latest", "when_first"]:
+    return "when_latest" if leaf.occurrence == "last" else "when_first"
+
+
+def _in_span(leaf: EventTime) -> Callable[[Events, Span], Statement]:
+    return _last_in if leaf.occurrence == "last" else _first_in
+
+
+def _time_values(leaf: EventTime, value: str | list[str]) -> list[tuple[str, str]]:
     """Return pairs of ends; a range has two different ones, a list several pairs."""
-    values = leaf.value if isinstance(leaf.value, list) else [leaf.value]
+    values = value if isinstance(value, list) else [value]
     if leaf.operator in {"between", "not_between"}:
         low, high = values if leaf.value2 is UNSET else (values[0], leaf.value2)
         return [(low, high)]
@@ -400,9 +422,8 @@ def _time_test(leaf: EventTime, operator: str, ends: tuple[str, str], events: Ev
         case "in_next":
             return False  # what happened is over
         case _:
-            which = "when_latest" if leaf.occurrence == "last" else "when_first"
-            return OneEvent(which, events, Atom("", "datetime", operator, low))
-    return (_last_in if leaf.occurrence == "last" else _first_in)(events, span)
+            return OneEvent(_when(leaf), events, anniversary("", "datetime", operator, low))
+    return _in_span(leaf)(events, span)
 
 
 def _begin(value: str) -> Bound:

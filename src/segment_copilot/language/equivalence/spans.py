@@ -8,14 +8,15 @@ from typing import Final, Literal
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
+from segment_copilot.language.calendar_periods import period_of
 from segment_copilot.language.lengths import parse_length, whole_days
-from segment_copilot.language.nodes import Window
+from segment_copilot.language.nodes import AnyWindow, DateWindow
 
 _MONTH_DAYS: Final = (28, 31)  # at least, at most
 
 
 class Bound(Struct, frozen=True):
-    """An end of a span: so long *ago*, the *start* of a period so many periods before, or *at* an instant or date."""
+    """An end of a span: so long *ago* (or ahead, of a negative count), the *start* of a period so many periods before, or *at* an instant or date."""
 
     kind: Literal["ago", "start", "at"]
     unit: str  # of ago: m, d or mo; of start: the period; of at: the instant as it is written
@@ -45,15 +46,14 @@ class Span(Struct, frozen=True):
     def lies_in(self, other: Span) -> bool:
         """Return whether whatever happens in this span surely happens in the other."""
         starts = other.lower is None or (
-            self.lower is not None and _is_surely_later(self.lower, other.lower, is_end=False)
+            self.lower is not None and is_surely_later(self.lower, other.lower, is_end=False)
         )
-        ends = other.upper is None or (
-            self.upper is not None and _is_surely_later(other.upper, self.upper, is_end=True)
-        )
+        ends = other.upper is None or (self.upper is not None and is_surely_later(other.upper, self.upper, is_end=True))
         return starts and ends
 
 
 EVER: Final = Span()
+NOW: Final = Bound("ago", "m", 0, is_in=True)
 
 
 def ago(length: str, *, is_in: bool = True) -> Bound:
@@ -66,6 +66,18 @@ def ago(length: str, *, is_in: bool = True) -> Bound:
             return Bound("ago", "mo", parsed.count * (12 if parsed.unit == "y" else 1), is_in)
         case "m" | "h":
             return Bound("ago", "m", parsed.count * (60 if parsed.unit == "h" else 1), is_in)
+
+
+def ahead(length: str) -> Bound:
+    """Return the instant so long after now."""
+    bound = ago(length)
+    return replace(bound, count=-bound.count)
+
+
+def normal_length(text: str) -> str:
+    """Return a length in minutes, days or months; of no time, 0d."""
+    length = ago(text)
+    return f"{length.count}{length.unit}" if length.count else "0d"
 
 
 def at(text: str, *, is_in: bool) -> Bound:
@@ -88,7 +100,7 @@ def is_bare_date(text: object) -> bool:
     return isinstance(text, str) and len(text) == len("2026-01-01") and text < "2299-12-31"
 
 
-def span_of(window: Window | UnsetType, days: int | UnsetType = UNSET) -> Span:
+def span_of(window: AnyWindow | UnsetType, days: int | UnsetType = UNSET) -> Span:
     """Return the span of a window, or of so many days."""
     if days is not UNSET:
         return Span(ago(f"{days}d"))
@@ -105,21 +117,26 @@ def span_of(window: Window | UnsetType, days: int | UnsetType = UNSET) -> Span:
         near = ago(window.between[1])
         return Span(ago(window.between[0]), near if near.count else None)
     if window.period is not UNSET:
-        return _period(window.period)
+        unit, back = period_of(window.period)
+        if back == 0:
+            return Span(start_of(unit, 0, is_in=True))
+        return Span(start_of(unit, back, is_in=True), start_of(unit, back - 1, is_in=False))
     lower = None if window.from_ is UNSET else at(window.from_, is_in=True)
     return Span(lower, None if window.to is UNSET else at(window.to, is_in=False))
 
 
-def _period(name: str) -> Span:
-    which, _, unit = name.partition("_")
-    if not unit:
-        unit = "day"
-    if which in {"today", "this"}:
-        return Span(start_of(unit, 0, is_in=True))
-    return Span(start_of(unit, 1, is_in=True), start_of(unit, 0, is_in=False))
+def dates_in(window: DateWindow) -> Span:
+    """Return the span of a window that stored dates lie in, which may be to come: nothing ends it by itself."""
+    span = span_of(window)
+    if window.period is not UNSET:
+        unit, back = period_of(window.period)
+        return Span(span.lower, start_of(unit, back - 1, is_in=False))
+    if span.upper is None and (window.last is not UNSET or window.between is not UNSET):
+        return Span(span.lower, NOW)
+    return span
 
 
-def _is_surely_later(one: Bound, other: Bound, *, is_end: bool) -> bool:
+def is_surely_later(one: Bound, other: Bound, *, is_end: bool) -> bool:
     """Return whether *one* is at *other* or later, whenever now is; at the same instant what is in decides."""
     if (one.kind, one.unit, one.count) == (other.kind, other.unit, other.count):
         inner, outer = (other, one) if is_end else (one, other)
@@ -143,4 +160,5 @@ def _days(length: Bound) -> tuple[int, int]:
     """Return how many days a length of days or months has, at least and at most."""
     if length.unit == "d":
         return length.count, length.count
-    return length.count * _MONTH_DAYS[0], length.count * _MONTH_DAYS[1]
+    least, most = sorted(length.count * days for days in _MONTH_DAYS)
+    return least, most

@@ -8,8 +8,19 @@ from typing import Any, Final, Literal, assert_never
 from msgspec import Struct
 
 from segment_copilot.language.equivalence.propositions import Joined, Not, Statement, all_of, any_of, negation
-from segment_copilot.language.equivalence.spans import is_bare_date, next_day
-from segment_copilot.language.nodes import EventProperty, PropertyTest, UserProperty
+from segment_copilot.language.equivalence.spans import (
+    NOW,
+    Bound,
+    Span,
+    ago,
+    ahead,
+    dates_in,
+    is_bare_date,
+    is_surely_later,
+    next_day,
+    normal_length,
+)
+from segment_copilot.language.nodes import DateWindow, EventProperty, PropertyTest, UserProperty
 from segment_copilot.language.operators import DATETIMES, OPERATORS, POSITIVE_OF, ValueType
 from segment_copilot.language.value_types import operands, other_value, resolve_type
 
@@ -22,7 +33,9 @@ class Atom(Struct, frozen=True):
 
     path: str
     value_type: str | None  # what it compares in
-    sign: str  # a sign, the name of an operator, "there" (a value of the type), or "set"
+    sign: (
+        str  # a sign, the name of an operator, "there" (a value of the type), "set", or of a bound "since" and "until"
+    )
     value: Any = None
     ignore_case: bool = False
 
@@ -79,10 +92,18 @@ def _positive(
         return Atom(path, value_type, operator, value, test.ignore_case)
 
     if (other := other_value(test)) is not None:
-        return opaque(("other", "trait" if other.trait else "property", other.path))
+        return opaque(("other", other.kind, other.path))
     match operator:
         case "is_set":
             return Atom(path, None, "set")
+        case "in_last":
+            return _dated(path, value_type, Span(ago(str(values[0])), NOW))
+        case "in_next":
+            return _dated(path, value_type, Span(NOW.opposite(), ahead(str(values[0]))))
+        case "in_window" if isinstance(test.value, DateWindow):
+            return _dated(path, value_type, dates_in(test.value))
+        case "anniversary_in" | "anniversary_in_next" | "anniversary_in_last":
+            return anniversary(path, value_type, operator, test.value)
         case "is_true" | "is_false":
             return Atom(path, "boolean", "=", operator == "is_true")
         case "between":
@@ -96,6 +117,34 @@ def _positive(
         sign: Sign = row.sign
         return any_of(compare(sign, value) for value in values)
     return opaque(tuple(sorted({_typed(value) for value in values})))
+
+
+def _dated(path: str, value_type: ValueType | None, span: Span) -> Statement:
+    """Return that a date lies in a span; ends that are written as dates are those of comparisons."""
+
+    def end(bound: Bound | None, sign: Sign, name: str) -> Statement:
+        if bound is None:
+            return True
+        return (
+            compared(path, value_type, sign, bound.unit) if bound.kind == "at" else Atom(path, value_type, name, bound)
+        )
+
+    return all_of([end(span.lower, ">=", "since"), end(span.upper, "<", "until")])
+
+
+def anniversary(path: str, value_type: ValueType | None, operator: str, value: object) -> Atom:
+    """Return that a day comes round; today is one thing however it is said."""
+    match value:
+        case DateWindow(period="today"):
+            told = "anniversary_in_next", ("str", "0d")
+        case DateWindow(month=int(month)):
+            told = operator, ("month", month)
+        case DateWindow():
+            told = operator, ("period", value.period)
+        case _:
+            length = normal_length(str(value))
+            told = operator if length != "0d" else "anniversary_in_next", ("str", length)
+    return Atom(path, value_type, told[0], (told[1],))
 
 
 def _typed(value: Any) -> tuple[str, Any]:
@@ -122,6 +171,8 @@ def implies(one: Atom, other: Atom) -> bool:
         return False
     if other.sign == "there":
         return True
+    if isinstance(one.value, Bound) and isinstance(other.value, Bound):
+        return _bounds_imply(one.sign, one.value, other.sign, other.value)
     if one.ignore_case or other.ignore_case or not _is_comparable(one, other):
         return False
     match one.sign, other.sign:
@@ -139,6 +190,9 @@ def excludes(one: Atom, other: Atom) -> bool:
     """Return whether no value passes both tests."""
     if one.path != other.path or one.value_type != other.value_type or one.value_type is None:
         return False
+    if isinstance(one.value, Bound) and isinstance(other.value, Bound):
+        since, until = (one, other) if one.sign == "since" else (other, one)
+        return until.sign == "until" and _bounds_imply(one.sign, since.value, since.sign, until.value.opposite())
     if one.ignore_case or other.ignore_case or not _is_comparable(one, other):
         return False
     if "=" in {one.sign, other.sign}:
@@ -148,6 +202,15 @@ def excludes(one: Atom, other: Atom) -> bool:
     if upper.sign not in {"<", "<="} or lower.sign not in {">", ">="}:
         return False
     return upper.value < lower.value or (upper.value == lower.value and (upper.sign, lower.sign) != ("<=", ">="))
+
+
+def _bounds_imply(sign: str, bound: Bound, other_sign: str, other: Bound) -> bool:
+    """Return whether a date that lies on this side of one bound surely lies on that side of the other."""
+    if sign != other_sign:
+        return False
+    if sign == "since":
+        return is_surely_later(bound, other, is_end=False)
+    return is_surely_later(other, bound, is_end=True)
 
 
 _SIGNS: Final = frozenset({"=", ">", ">=", "<", "<="})

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
+from segment_copilot.language.calendar_periods import period_bounds, period_of
 from segment_copilot.language.canonical import settle
 from segment_copilot.language.checks import as_date_test
 from segment_copilot.language.lengths import (
@@ -22,6 +23,7 @@ from segment_copilot.language.lengths import (
     parse_length,
     to_instant,
     to_microseconds,
+    whole_days,
 )
 from segment_copilot.language.lint.subjects import (
     HIGHEST,
@@ -38,6 +40,8 @@ from segment_copilot.language.lint.subjects import (
     spans,
 )
 from segment_copilot.language.nodes import (
+    AnyWindow,
+    DateWindow,
     EventCondition,
     EventCount,
     EventPeriods,
@@ -72,6 +76,7 @@ _COUNTS: Final = spans((below(0, whole=True), HIGHEST))
 _NUMBERS: Final = spans((LOWEST, HIGHEST))
 _TEXTS: Final = spans((below(""), HIGHEST))
 _PERCENT: Final = spans((below(0), below(100)))
+_MONTHS: Final = spans((below(1, whole=True), above(12, whole=True)))
 _YES: Final = spans((below(1, whole=True), above(1, whole=True)))
 
 
@@ -91,11 +96,15 @@ class Clock(Struct, frozen=True):
             raise ValueError(f"not a date: {text!r}")  # checks refused it before
         return day_start(value, self.zone), day_start(value + timedelta(days=1), self.zone) - MICROSECOND
 
-    def reach(self, window: Window) -> tuple[datetime, datetime]:
+    def reach(self, window: AnyWindow) -> tuple[datetime, datetime]:
         """Return the first and last instant of a window of `from` and `to`, without regard to `as_of`."""
         start = EARLIEST if window.from_ is UNSET else self.span(window.from_)[0]
         end = LATEST if window.to is UNSET else self.span(window.to)[0] - MICROSECOND
         return max(start, EARLIEST), min(end, LATEST)
+
+
+_Dated = tuple[tuple[Any, ...], Values, Values]
+"""What a test of a date is a test of, all that this could be, and what passes."""
 
 
 class Reader(Struct, frozen=True):
@@ -228,10 +237,9 @@ class Reader(Struct, frozen=True):
             return Constraint(subject(("boolean",), _FLAG), _interval("=", [(flag, flag)], whole=True))
         values = operands(test)
         kind = resolve_type(test, None)
-        if kind in DATETIMES and operator in {"in_last", "in_next"}:
-            length = parse_length(cast("str", test.value))
-            domain = _instants(EARLIEST, self.clock.as_of if place[0] == "time" else LATEST)
-            return Constraint(subject(("clock", kind, length.unit), domain), self._moving(operator, length) & domain)
+        if kind in DATETIMES and (dated := self._dated(test, operator, kind, is_over=place[0] == "time")):
+            reading, domain, found = dated
+            return Constraint(subject(reading, domain), found & domain)
         row = OPERATORS[operator]
         if row.seeks == "start" and (texts := _texts(cast("list[str]", values), fold=test.ignore_case)):
             found = _prefixed(texts)
@@ -265,6 +273,39 @@ class Reader(Struct, frozen=True):
         if operator == "in_last":
             return _instants(before(self.clock.as_of, length, self.clock.zone), self.clock.as_of)
         return _instants(self.clock.as_of + MICROSECOND, after(self.clock.as_of, length, self.clock.zone))
+
+    def _dated(self, test: AnyTest, operator: str, kind: str, *, is_over: bool) -> _Dated | None:
+        """Read a length or a window; None for what is compared with dates.
+
+        Those of one kind (of lengths one unit, of the calendar one period) have the same in common at any instant.
+        """
+        clock, instants = self.clock, _instants(EARLIEST, self.clock.as_of if is_over else LATEST)
+        match operator, test.value:
+            case "in_last" | "in_next", str(text):
+                length = parse_length(text)
+                return ("clock", kind, length.unit), instants, self._moving(operator, length)
+            case "anniversary_in", DateWindow(month=int(month)):
+                return ("month", kind), _MONTHS, spans((below(month, whole=True), above(month, whole=True)))
+            case "in_window", DateWindow(last=str(last), days=UnsetType()):
+                length = parse_length(last)
+                return ("clock", kind, length.unit), instants, self._moving("in_last", length)
+            case "in_window", DateWindow(last=str(last), days=days):
+                today, with_today = clock.as_of.astimezone(clock.zone).date(), days == "with_today"
+                start = day_start(today - timedelta(whole_days(parse_length(last)) - with_today), clock.zone)
+                end = clock.as_of if with_today else day_start(today, clock.zone) - MICROSECOND
+                return ("clock", kind, "day"), instants, _instants(start, end)
+            case "in_window", DateWindow(between=[far, near]) if far.lstrip("0123456789") == near.lstrip("0123456789"):
+                ends = (before(clock.as_of, parse_length(end, least=0), clock.zone) for end in (far, near))
+                return ("clock", kind, parse_length(far).unit), instants, _instants(*ends)
+            case "in_window", DateWindow(period=str(period)):
+                start, end = period_bounds(period, clock.as_of, clock.zone)
+                return ("clock", kind, period_of(period)[0]), instants, _instants(start, end - MICROSECOND)
+            case "in_window", DateWindow(between=UnsetType()) as window:
+                return (kind,), _instants(EARLIEST, LATEST), _instants(*clock.reach(window))
+            case _, DateWindow() as window:
+                return ("test", operator, kind, _key(msgspec.to_builtins(window))), _FLAG, _YES
+            case _:
+                return None
 
 
 def _events(
