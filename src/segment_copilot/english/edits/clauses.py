@@ -242,7 +242,7 @@ def filtered(spot: Spot, tests: Sequence[Json]) -> list[Op]:
     path = f"{spot.home}/where/conditions" if grouped else f"{spot.home}/where"
     made: list[Op] = []
     for test in tests:
-        place = next((at for at, one in enumerate(known) if one["property"] == test["property"]), None)
+        place = next((at for at, one in enumerate(known) if one.get("property") == test["property"]), None)
         if place is None:
             made.append({"op": "add", "path": f"{path}/-", "value": test})
         else:

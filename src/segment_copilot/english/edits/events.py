@@ -53,7 +53,7 @@ def other_event(spot: Spot, event: Named) -> tuple[list[Op], str]:
     elif "where" in spot.condition:
         where = spot.condition["where"]
         tests = cast("list[Json]", where if isinstance(where, list) else cast("Json", where)["conditions"])
-        if any(test["property"] not in known for test in tests):
+        if any(test.get("any_of", test.get("property")) not in known for test in tests):
             made += patches.put(spot.condition, spot.home, {"where": None})
             note = f"`{event.name}` does not have the property that the events were filtered by, so the filter is gone"
     return made, note
