@@ -156,7 +156,7 @@ def _amount(fields: Fields) -> str:
         return f"{SIGNS[operator]}{_value(value)}"
     if value is None:
         return f" {operator}"
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping) and not {"trait", "property"} & {*cast("Fields", value)}:
         return f" {operator}{_when(cast('Fields', value))}"
     values: list[Any] = value if isinstance(value, list) else [value]
     return f" {operator} {','.join(_value(item) for item in values)}"
