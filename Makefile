@@ -9,10 +9,15 @@ QUESTION ?= Create a segment for users who purchased in the last 7 days but neve
 # Where this is set, as in many containers, each of the hundred processes that tests start compiles all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
+# Property tests that run on two shards as they do on one server.
+ON_SHARDS := $(addprefix tests/,\
+	$(addprefix language/test_,regressions.py laws.py identity.py moves.py narrowing.py evidence.py) \
+	$(addprefix audiences/test_,live_refresh.py together.py uploads.py membership.py removals.py))
+
 # Modules stay whole, and keep the order that tests/conftest.py puts them into: what is slow first.
 AT_ONCE := -n 2 --dist loadscope --no-loadscope-reorder
 
-.PHONY: help demo fmt check quick test search clients deploy image contract segops mutants chaos kills bench docs evals examples openapi
+.PHONY: help demo fmt check quick test search cluster clients deploy sbom audit image contract segops mutants chaos kills bench docs evals examples openapi
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -30,19 +35,30 @@ check: $(UV) ## Formatting, lint, types
 	$(RUN) pyright
 
 test: $(UV) ## All tests, on real engines
-	$(RUN) pytest $(AT_ONCE) -m "not clients and not deploy"
+	$(RUN) pytest $(AT_ONCE) -m "not clients and not deploy and not cluster"
 
 search: $(UV) ## The tests that try very many cases, with all of them
 	SEARCH=full $(RUN) pytest $(AT_ONCE) -m search
 
 quick: $(UV) ## The tests that need no engine
-	$(RUN) pytest -n 2 --dist load -m "not engines and not slow and not clients and not deploy"
+	$(RUN) pytest -n 2 --dist load -m "not engines and not slow and not clients and not deploy and not cluster"
+
+cluster: $(UV) ## Use cases, ingestion and the language on two shards of a ClickHouse cluster
+	TEST_CLICKHOUSE_SHARDS=2 $(RUN) pytest $(AT_ONCE) tests/cluster $(ON_SHARDS)
 
 clients: $(UV) ## Tools of others on the OpenAPI document: linters, generated clients, made-up requests
 	$(RUN) pytest -n 2 --dist loadscope -m clients
 
 deploy: $(UV) ## Files that start the service elsewhere: the chart rendered, everything judged by schemas and linters
 	$(UV) run --frozen --group deploy pytest tests/deploy -n 0
+
+sbom: $(UV) ## Write sbom.json: what an installation consists of, by the lock file (CycloneDX)
+	@$(UV) export --frozen --no-dev --all-extras --quiet --preview-features sbom-export --format cyclonedx1.5 --output-file sbom.json
+	@echo "Written: sbom.json"
+
+audit: $(UV) ## Ask OSV for advisories of everything in the lock file (AUDIT=required: not being answered is a failure too)
+	@$(UV) audit --frozen --preview-features audit-command || { \
+		[ $$? = 2 ] && [ "$(AUDIT)" != required ] && echo "audit: NOT RUN, the advisory service does not answer"; }
 
 image: $(UV) ## Run the Dockerfile's steps by hand, and what they make in a read-only root of its own (as root, Linux)
 	$(RUN) python -m tests.deploy.image $(UV)

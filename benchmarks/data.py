@@ -142,12 +142,14 @@ ARRAY JOIN [
 ] AS trait"""
 
 
-def statements(*, events: int, users: int, seed: int) -> list[tuple[str, str]]:
-    """What fills the tables, each with a word for what it does."""
+def statements(*, events: int, users: int, seed: int, only: str = "") -> list[tuple[str, str]]:
+    """What fills the tables, each with a word for what it does; with *only*, of the users who pass it, and without the peers'."""
     steps = list[tuple[str, str]]()
     for tenant, share in ((TENANT, 1), (DECOY, 4)):
         size = {"events": events // share, "users": users, "seed": seed}
         some_events, some_traits = drawn_events(tenant, **size), drawn_traits(tenant, **size)
+        if only:
+            some_events, some_traits = (f"SELECT * FROM ({one}) WHERE {only}" for one in (some_events, some_traits))
         event_columns, trait_columns = "tenant_id, event_type, user_id, occurred_at, event_id", "tenant_id, property, user_id, occurred_at, event_id"  # fmt: skip
         for name, source in (("events", some_events), ("identifies", some_traits)):
             times = "min(occurred_at), max(occurred_at)"
@@ -189,11 +191,11 @@ def statements(*, events: int, users: int, seed: int) -> list[tuple[str, str]]:
     tables = ["users", "events", "traits", "traits_current", "peer_users"]
     tables += [f"peer_{form}_{table}" for form in ("layout", "usual") for table in ("events", "traits")]
     steps += [(f"merge {table}", f"OPTIMIZE TABLE {table} FINAL") for table in tables]
-    return steps
+    return [step for step in steps if "peer" not in step[0]] if only else steps
 
 
-def fill(server: Server, *, events: int, users: int, seed: int = SEED) -> None:
-    """Fill *server* unless it holds exactly this already; anything else it held is dropped."""
+def fill(server: Server, *, events: int, users: int, seed: int = SEED, only: str = "") -> None:
+    """Fill *server* unless it holds exactly this already; anything else it held is dropped. *only* is as in `statements`."""
     wanted = [[str(number) for number in (VERSION, seed, events, users)]]
     server.run("CREATE TABLE IF NOT EXISTS benchmark_data (version UInt32, seed UInt64, events UInt64, users UInt64) ENGINE = MergeTree ORDER BY seed")  # fmt: skip
     if server.run("SELECT version, seed, events, users FROM benchmark_data").rows == wanted:
@@ -203,7 +205,7 @@ def fill(server: Server, *, events: int, users: int, seed: int = SEED) -> None:
             server.run(f"DROP TABLE {table} SYNC")
     server.run("TRUNCATE TABLE benchmark_data")
     create_tables(server)
-    for what, sql in statements(events=events, users=users, seed=seed):
+    for what, sql in statements(events=events, users=users, seed=seed, only=only):
         print(f"{what}: {server.run(sql, **INSERT_SETTINGS).seconds:.1f} s", flush=True)
     server.run(f"INSERT INTO benchmark_data VALUES ({VERSION}, {seed}, {events}, {users})")
 

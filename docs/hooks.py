@@ -24,6 +24,8 @@ def on_page_markdown(markdown: str, page: Any, config: Any, **_: object) -> str:
 
 def on_post_build(config: Any, **_: object) -> None:
     """Put each page's own text beside it, for agents: `language.md` beside `language.html`."""
-    pages = Path(config["docs_dir"])
-    for page in pages.rglob("*.md"):
-        shutil.copyfile(page, Path(config["site_dir"]) / page.relative_to(pages))
+    pages, site = Path(config["docs_dir"]), Path(config["site_dir"])
+    for built in site.rglob("*.html"):
+        page = (pages / built.relative_to(site)).with_suffix(".md")
+        if page.exists():
+            shutil.copyfile(page, built.with_suffix(".md"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 import pytest
 
@@ -43,3 +45,32 @@ def test_a_default_can_be_set_as_it_is_written(name: str):
     assert getattr(read_settings({field.encode_name: "" if written == "empty" else written}), name) == field.default
     if name.endswith(("_seconds", "_hours", "_days")):
         assert written[-1] == name.rsplit("_", 1)[-1][0]
+
+
+def test_a_secret_may_stand_in_a_file(tmp_path: Path):
+    url, keys = tmp_path / "url", tmp_path / "keys"
+    url.write_text("postgresql://a:b@c/d\n")
+    keys.write_text("new,\nold\n")
+
+    settings = read_settings({"DATABASE_URL_FILE": str(url), "SECRETS_KEYS_FILE": str(keys), "PORT_FILE": ""})
+
+    assert (settings.database_url, settings.secrets_keys) == ("postgresql://a:b@c/d", ("new", "old"))
+
+
+def test_a_file_of_a_setting_that_is_wrong_is_said(tmp_path: Path):
+    (tmp_path / "port").write_text("none")
+    (tmp_path / "bytes").write_bytes(b"\xff")
+    said = {
+        "PORT_FILE": (str(tmp_path / "port"), "PORT must be a whole number"),
+        "HOST_FILE": (
+            str(tmp_path / "nowhere"),
+            f"HOST_FILE names {tmp_path}/nowhere, which cannot be read: No such file",
+        ),
+        "CLAUDE_MODEL_FILE": (str(tmp_path / "bytes"), "which cannot be read: It is no text in UTF-8."),
+        "LOG_LEVEL_FILE": (str(tmp_path / "port"), "LOG_LEVEL and LOG_LEVEL_FILE are both set"),
+    }
+    with pytest.raises(InvalidInput) as caught:
+        read_settings({name: path for name, (path, _) in said.items()} | {"LOG_LEVEL": "info"})
+
+    for _, sentence in said.values():
+        assert sentence in caught.value.detail

@@ -11,7 +11,7 @@ from evals.cases import BadCase
 from evals.corpus.printing import BARE_EVENT, BARE_NAME, BARE_PATH, BARE_VALUE, NUMBER, SIGNS
 from segment_copilot.errors import InvalidDefinition
 from segment_copilot.language import Definition, decode
-from segment_copilot.language.nodes import DatePeriodName, Metric, Weekday
+from segment_copilot.language.nodes import DatePeriodName, MeasureName, Metric, Weekday
 from segment_copilot.language.operators import OPERATORS, ValueType
 
 Fields = dict[str, Any]
@@ -25,6 +25,8 @@ _OPERATOR_OF: Final = {sign: name for name, sign in SIGNS.items()} | {
 _SIGN: Final = re.compile(r">=|<=|!=|<>|[=≠>≥<≤]")
 _HEAD: Final = re.compile(rf"(count|last|first|latest|any|every|periods|seq|sample|{'|'.join(get_args(Metric))})\s*\(")
 _OTHER: Final = re.compile(r"(?:trait|property)\(")
+_MEASURE: Final = re.compile(rf"({'|'.join(get_args(MeasureName))})\s*\(")
+_RANKED: Final = re.compile(rf"(?:top|bottom)\s+{NUMBER.pattern}\s*%?\s+by\b")
 _AT: Final = re.compile(r"at\b")
 _WEEKDAYS: Final = re.compile(r"(?:{days})(?:\s*,\s*(?:{days}))*\b".format(days="|".join(get_args(Weekday))))
 _HOURS: Final = re.compile(r"\d\d:\d\d\s*-\s*\d\d:\d\d")
@@ -172,6 +174,10 @@ class _Reader:
             return self._membership("in")
         if counted := self._take(_COUNTED):
             return self._counted(int(counted.split()[0]))
+        if ranked := self._take(_RANKED):
+            return self._rank(ranked)
+        if self._said("compare "):
+            return self._comparison()
         if self._said("("):
             found = self._joined()
             self._must_say(")")
@@ -205,6 +211,30 @@ class _Reader:
             known = ", ".join(f"“{one}”" for one in self._segments) or "none"
             raise NotationError(f"There is no segment “{name}”; there are {known}.")
         return self._segments[name]
+
+    def _rank(self, ranked: str) -> Fields:
+        which, number, *_ = ranked.removesuffix("by").replace("%", " %").split()
+        name = f"{which}_percent" if "%" in ranked else which
+        return {"type": "rank", name: json.loads(number), "by": self._measure()}
+
+    def _comparison(self) -> Fields:
+        left, sign = self._measure(), self._must(_SIGN, "a sign (= ≠ > ≥ < ≤)")
+        factor: Fields = {}
+        if number := self._take(NUMBER):
+            factor = {"factor": json.loads(number)}
+            self._must_say("*")
+        sides = {"left": left, "operator": _OPERATOR_OF[sign], "right": self._measure()}
+        return {"type": "measure_compare", **sides, **factor}
+
+    def _measure(self) -> Fields:
+        name = self._must(_MEASURE, f"a measure: {', '.join(get_args(MeasureName))}")[:-1].strip()
+        match = self._match()
+        path: Fields = {"property": self._name(BARE_PATH, "a property")} if self._said(".") else {}
+        self._must_say(")")
+        window = self._window()
+        if days := window.pop("window_days", None):
+            window["window"] = {"last": f"{days}d"}
+        return {"measure": name, **match, **path, **window}
 
     # Conditions that look like calls.
 

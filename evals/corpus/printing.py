@@ -11,6 +11,7 @@ import msgspec
 
 from segment_copilot.language import Definition
 from segment_copilot.language.canonical import settle
+from segment_copilot.language.measure_checks import RANKED
 
 SIGNS: Final[Mapping[str, str]] = {"eq": "=", "neq": "≠", "gt": ">", "gte": "≥", "lt": "<", "lte": "≤"}
 NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
@@ -18,7 +19,7 @@ BARE_VALUE: Final = re.compile(r"(?:[\w/@:#%+$€£-]|\.(?!\.))+")
 BARE_EVENT: Final = re.compile(r"\*|[\w][\w/-]*")
 BARE_PATH: Final = re.compile(r"[\w][\w-]*(?:\.[\w][\w-]*)*")
 BARE_NAME: Final = re.compile(r"[^\W\d][\w-]*")
-RESERVED: Final = frozenset({"not", "in", "segment", "without", "strict", "within", "-"})
+RESERVED: Final = frozenset({"not", "in", "segment", "without", "strict", "within", "compare", "top", "bottom", "-"})
 _CONSTANTS: Final = frozenset({"true", "false", "null"})
 
 Fields = Mapping[str, Any]
@@ -75,37 +76,63 @@ class _Printer:
         match fields["type"]:
             case "group":
                 return self._group(fields)
-            case "event_count":
-                test = _amount({"operator": "gte", "value": 1, **fields})
-                return f"count({_event(fields)}){test}{_window(fields)}"
-            case "recency":
-                return f"last({_event(fields)}){_days(fields)}"
-            case "event_time":
-                return f"{fields.get('occurrence', 'first')}({_event(fields)}){_test(fields)}"
-            case "monetary":
-                return f"{fields['metric']}({_property(fields)}){_amount(fields)}{_window(fields)}"
-            case "event_property":
-                name = fields.get("occurrence", "latest")
-                return f"{name}({_property(fields)}){_test(fields)}{_window(fields)}"
-            case "event_periods":
-                each = f" each {fields['min_per_period']}" if "min_per_period" in fields else ""
-                return f"periods({_event(fields)}){_amount(fields)} of {fields['last']} {fields['period']}s{each}"
-            case "user_property":
-                return _name(fields["property"], BARE_PATH) + _test(fields)
-            case "event_sequence":
-                return _sequence(fields)
             case "segment_membership":
                 return self._membership(fields)
-            case "sample":
-                return f"sample({quoted(fields['salt'])}) {fields['from']}..{fields['to']}"
-            case other:
-                raise ValueError(f"There is no notation for {other}.")
+            case _:
+                return _of_events(fields) or _of_all(fields)
 
     def _membership(self, fields: Fields) -> str:
         numbers = fields.get("segment_ids") or [fields["segment_id"]]
         names = [_name(self._segments[one], BARE_NAME) if one in self._segments else str(one) for one in numbers]
         several = "any " if "segment_ids" in fields else ""
         return f"{'not ' if fields.get('operator') == 'not_in' else ''}in {several}segment {','.join(names)}"
+
+
+def _of_events(fields: Fields) -> str:
+    """Write a condition about the events of one type; nothing for any other."""
+    match fields["type"]:
+        case "event_count":
+            test = _amount({"operator": "gte", "value": 1, **fields})
+            return f"count({_event(fields)}){test}{_window(fields)}"
+        case "recency":
+            return f"last({_event(fields)}){_days(fields)}"
+        case "event_time":
+            return f"{fields.get('occurrence', 'first')}({_event(fields)}){_test(fields)}"
+        case "monetary":
+            return f"{fields['metric']}({_property(fields)}){_amount(fields)}{_window(fields)}"
+        case "event_property":
+            name = fields.get("occurrence", "latest")
+            return f"{name}({_property(fields)}){_test(fields)}{_window(fields)}"
+        case "event_periods":
+            each = f" each {fields['min_per_period']}" if "min_per_period" in fields else ""
+            return f"periods({_event(fields)}){_amount(fields)} of {fields['last']} {fields['period']}s{each}"
+        case _:
+            return ""
+
+
+def _of_all(fields: Fields) -> str:
+    match fields["type"]:
+        case "user_property":
+            return _name(fields["property"], BARE_PATH) + _test(fields)
+        case "event_sequence":
+            return _sequence(fields)
+        case "measure_compare":
+            factor = f"{json.dumps(fields['factor'])} * " if "factor" in fields else ""
+            left, right = _measure(fields["left"]), _measure(fields["right"])
+            return f"compare {left} {SIGNS[fields['operator']]} {factor}{right}"
+        case "rank":
+            which = next(name for name in RANKED if name in fields)
+            part = f"{fields[which]}{'%' if which.endswith('percent') else ''}"
+            return f"{which.removesuffix('_percent')} {part} by {_measure(fields['by'])}"
+        case "sample":
+            return f"sample({quoted(fields['salt'])}) {fields['from']}..{fields['to']}"
+        case other:
+            raise ValueError(f"There is no notation for {other}.")
+
+
+def _measure(fields: Fields) -> str:
+    measured = _property(fields) if "property" in fields else _event(fields)
+    return f"{fields['measure']}({measured}){_window(fields)}"
 
 
 def _event(fields: Fields) -> str:

@@ -18,7 +18,7 @@ import typer
 from rich.console import Console
 
 from segment_copilot.activations.webhooks.bodies import Event
-from segment_copilot.commands import definitions, failed_events, keyring, migrations, segments, serving
+from segment_copilot.commands import definitions, failed_events, keyring, migrations, segments, serving, shards
 from segment_copilot.commands.chat import COMMANDS, converse
 from segment_copilot.commands.dev import DevOptions, run_dev
 from segment_copilot.commands.doctor import show_report
@@ -49,6 +49,7 @@ cli.add_typer(keyring.keys, name="keys")
 cli.add_typer(keyring.tenants, name="tenants")
 cli.add_typer(failed_events.cli, name="events")
 cli.add_typer(segments.cli, name="segments")
+cli.add_typer(shards.cli, name="shards")
 
 
 def _describe(field: msgspec.structs.FieldInfo) -> str:
@@ -59,7 +60,9 @@ def _describe(field: msgspec.structs.FieldInfo) -> str:
 def _settings_text(*names: str) -> str:
     """Return the help on the settings of these names, of all when none is given; a default stands in brackets."""
     fields = [field for field in msgspec.structs.fields(Settings) if not names or field.name in names]
-    return "Settings, from the environment, with their defaults:\n\n" + "\n\n".join(map(_describe, fields))
+    return "Settings, from the environment, with their defaults (X_FILE names a file that holds X):\n\n" + "\n\n".join(
+        map(_describe, fields)
+    )
 
 
 def _presets_text() -> str:
@@ -67,7 +70,7 @@ def _presets_text() -> str:
     return "Presets:\n\n" + "\n\n".join(f"{name}: {preset.says}" for name, preset in presets().items())
 
 
-_STORES = ("database_url", "clickhouse_url", "clickhouse_cluster")
+_STORES = ("database_url", "clickhouse_url", "clickhouse_cluster", "clickhouse_replicated")
 _POOLS = ("postgres_pool", "clickhouse_pool")
 _OF_A_WORKER = ("worker_port", "log_level", "log_format", "event_id_days", "recent_event_hours")
 

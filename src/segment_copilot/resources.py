@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
 
 from msgspec import Struct
@@ -73,6 +73,7 @@ from segment_copilot.events.identity_links import IdentityLinks
 from segment_copilot.events.inference import Inference
 from segment_copilot.events.ingestion import Ingestion
 from segment_copilot.events.recent import RecentEvents
+from segment_copilot.events.retention import Retention
 from segment_copilot.events.schemas import Schemas
 from segment_copilot.events.values import Values
 from segment_copilot.events.violations import Violations
@@ -82,6 +83,7 @@ from segment_copilot.people.identity import Identity
 from segment_copilot.people.profiles import Profiles
 from segment_copilot.settings import Settings
 from segment_copilot.stores.clickhouse import ClickHouse, open_clickhouse
+from segment_copilot.stores.cluster import Cluster, open_cluster
 from segment_copilot.stores.postgres import Postgres, open_postgres
 from segment_copilot.stores.presence import Presence
 
@@ -109,6 +111,7 @@ class Resources(Struct, frozen=True):
     recent_events: RecentEvents
     identity_links: IdentityLinks
     history: History
+    retention: Retention
     schemas: Schemas
     violations: Violations
     inference: Inference
@@ -167,17 +170,33 @@ async def open_resources(settings: Settings) -> AsyncGenerator[Resources]:
         )
     async with (
         open_postgres(settings.database_url, pool=settings.postgres_pool) as postgres,
-        open_clickhouse(
-            settings.clickhouse_url, pool=settings.clickhouse_pool, cluster=settings.clickhouse_cluster
-        ) as clickhouse,
-        open_clickhouse(
-            settings.clickhouse_read_url or settings.clickhouse_url,
-            pool=settings.clickhouse_pool,
-            cluster=settings.clickhouse_cluster,
-            of_one=settings.clickhouse_tenant_queries,
-        ) as reading,
+        open_stored_events(settings, postgres) as clickhouse,
+        open_stored_events(settings, postgres, reads_beside=clickhouse) as reading,
     ):
         yield _build(settings, postgres, clickhouse, reading)
+
+
+def open_stored_events(
+    settings: Settings, postgres: Postgres, *, reads_beside: ClickHouse | None = None
+) -> AbstractAsyncContextManager[ClickHouse]:
+    """Open ClickHouse: one server, or the shards of the cluster that the settings name.
+
+    *reads_beside* is it as it was opened to write, by who opens it once more for what only reads.
+    """
+    url, pool, of_one = settings.clickhouse_url, settings.clickhouse_pool, 0
+    if reads_beside is not None:
+        url, of_one = settings.clickhouse_read_url or url, settings.clickhouse_tenant_queries
+    if not settings.clickhouse_cluster:
+        return open_clickhouse(url, pool=pool, of_one=of_one)
+    return open_cluster(
+        url,
+        pool=pool,
+        of_one=of_one,
+        name=settings.clickhouse_cluster,
+        postgres=postgres,
+        is_replicated=settings.clickhouse_replicated,
+        beside=reads_beside if isinstance(reads_beside, Cluster) else None,
+    )
 
 
 def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse, reading: ClickHouse) -> Resources:
@@ -191,7 +210,9 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse, readi
     identity = Identity(identity_links)
     sessions = Sessions(secrets, identity.alias)
     analytics, values = Analytics(reading), Values(reading)
-    previews = Previews(reading, discovery, values, references, identity_links)
+    previews = Previews(
+        reading, discovery, values, references, identity_links, of_one=settings.clickhouse_tenant_queries
+    )
     history = timedelta(days=settings.history_days)
     members = Members(postgres, reading, identity_links, kept=history)
     schedule = Defaults(settings.refresh_default, timedelta(hours=settings.refresh_hours))
@@ -241,6 +262,7 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse, readi
         recent_events=RecentEvents(postgres),
         identity_links=identity_links,
         history=History(postgres, clickhouse),
+        retention=Retention(postgres, clickhouse),
         schemas=Schemas(postgres, declarations),
         violations=Violations(postgres),
         inference=Inference(reading, discovery),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -31,7 +32,13 @@ class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
     clickhouse_url: Annotated[
         str, Meta(description="ClickHouse, native TCP: clickhouse://user:password@host:port/database")
     ] = ""
-    clickhouse_cluster: Annotated[str, Meta(description="Cluster name for ON CLUSTER DDL; empty for one server")] = ""
+    clickhouse_cluster: Annotated[
+        str,
+        Meta(description="Cluster of the server's remote_servers whose shards hold the users; empty for one server"),
+    ] = ""
+    clickhouse_replicated: Annotated[
+        bool, Meta(description="Whether its tables are Replicated and made ON CLUSTER; needs Keeper")
+    ] = False
     postgres_pool: Annotated[Positive, Meta(description="PostgreSQL connections per process")] = 10
     clickhouse_pool: Annotated[Positive, Meta(description="ClickHouse connections per process")] = 8
 
@@ -176,6 +183,14 @@ class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
         float, Meta(gt=0, description="How long, before one run tries the model again")
     ] = 15.0
 
+    @property
+    def on_cluster(self) -> str:
+        """The cluster whose tables are replicated and made ON CLUSTER; empty for none."""
+        return self.clickhouse_cluster if self.clickhouse_replicated else ""
+
+
+FILE: Final = "_FILE"
+"""What the name of a variable ends with that names the file of a setting."""
 
 _UNITS: Final = {"seconds": "s", "hours": "h", "days": "d"}
 _SECONDS: Final = {"ms": 0.001, "s": 1, "m": 60, "min": 60, "h": 3_600, "d": 86_400}
@@ -205,14 +220,22 @@ def _decimal(number: float) -> str:
 
 
 def read_settings(environ: Mapping[str, str]) -> Settings:
-    """Read the settings from *environ*; one error names every variable that is wrong."""
+    """Read the settings from *environ*; one error names every variable that is wrong.
+
+    Instead of *X*, *X_FILE* may name a file that holds its value: a secret then stands in no environment, which others can see.
+    """
     raw: dict[str, object] = {}
     problems: list[str] = []
     for item in msgspec.structs.fields(Settings):
-        if not (text := environ.get(item.encode_name, "")):
+        try:
+            text = _text(environ, item.encode_name)
+        except ValueError as error:
+            problems.append(str(error))
+            continue
+        if not text:
             continue
         value = (
-            [part.strip() for part in text.split(",") if part.strip()]
+            [part.strip() for part in re.split(r"[,\n]", text) if part.strip()]
             if isinstance(item.default, tuple)
             else _plain_number(item.name, text)
         )
@@ -223,6 +246,22 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     if problems:
         raise InvalidInput(f"Settings are wrong. {' '.join(problems)}", code="invalid_settings")
     return msgspec.convert(raw, Settings)
+
+
+def _text(environ: Mapping[str, str], name: str) -> str:
+    """Return what is set, by itself or in a file; a ValueError says what is wrong with the file."""
+    text, file = environ.get(name, ""), environ.get(f"{name}{FILE}", "")
+    if not file:
+        return text
+    if text:
+        raise ValueError(f"{name} and {name}{FILE} are both set: keep one of them.")
+    try:
+        return Path(file).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        reason = error.strerror
+    except UnicodeDecodeError:
+        reason = "It is no text in UTF-8"
+    raise ValueError(f"{name}{FILE} names {file}, which cannot be read: {reason}.")
 
 
 def _number(text: object) -> object:

@@ -73,6 +73,7 @@ def steps(resources: Resources) -> tuple[Step, ...]:
         Step("removing", resources.removals.remove_due, REMOVE_SECONDS),
         Step("removing_slots", resources.kept_slots.remove_unused, CLEAN_UP_SECONDS),
         Step("removing_snapshots", resources.snapshots.remove_due, REMOVE_SECONDS),
+        Step("dropping_events", lambda: resources.retention.drop_next(now=datetime.now(UTC)), CLEAN_UP_SECONDS),
         Step("cleaning_up", lambda: _clean_up(resources), CLEAN_UP_SECONDS),
     )
 

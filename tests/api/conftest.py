@@ -13,6 +13,7 @@ from msgspec import structs
 from segment_copilot.activations.addresses import LOOPBACK
 from segment_copilot.app import build_copilot, create_app
 from segment_copilot.settings import Settings
+from tests.support.engines import TEST_CLUSTER
 from tests.support.http_server import Server, served, worked
 from tests.support.resources import SECRETS_KEY
 
@@ -32,6 +33,7 @@ async def server(
         Settings(
             database_url=module_database_url,
             clickhouse_url=module_clickhouse_url,
+            clickhouse_cluster=TEST_CLUSTER,
             files_directory=str(tmp_path_factory.mktemp("files")),
             outgoing_allow=LOOPBACK,
             secrets_keys=(SECRETS_KEY,),

@@ -24,8 +24,12 @@ from tests.support.proxies import eventually
 SECURITY = {
     "cache-control": "no-store",
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=()",
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
 }
 
 
@@ -62,6 +66,14 @@ async def test_every_answer_has_a_request_id_and_security_headers(client):
         answer = await client.request(method, path)
         assert len(answer.headers["x-request-id"]) == 36
         assert {name: answer.headers[name] for name in SECURITY} == SECURITY
+        assert "strict-transport-security" not in answer.headers  # it came by http://
+
+
+async def test_a_browser_that_came_over_tls_is_kept_there(client):
+    """The proxy says so: it is trusted, because it is on this machine."""
+    for path in ("/health/live", "/api/segments/", "/nope", "/broken"):
+        answer = await client.get(path, headers={"X-Forwarded-Proto": "https"})
+        assert answer.headers["strict-transport-security"] == "max-age=31536000"
 
 
 async def test_a_sound_request_id_is_taken_over_and_any_other_replaced(client):

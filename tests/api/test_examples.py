@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import shutil
 import socket
+import subprocess
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -270,12 +272,14 @@ async def test_the_recipes_of_the_sdks_keep_the_save_button_and_refresh_their_to
 
 
 @asynccontextmanager
-async def page_served(node: str, port: int, **environment: str) -> AsyncGenerator[str]:
+async def page_served(
+    node: str, port: int, script: Path = EXAMPLES / "backend.mjs", **environment: str
+) -> AsyncGenerator[str]:
     """The example of a page's backend; the page's address."""
     backend = await asyncio.create_subprocess_exec(
         node,
-        "backend.mjs",
-        cwd=EXAMPLES,
+        script,
+        cwd=script.parent,
         stdout=asyncio.subprocess.PIPE,
         env=os.environ | environment | {"PORT": str(port)},
     )
@@ -325,3 +329,68 @@ async def test_a_page_of_another_origin_asks_with_a_token(
         assert told["write"]["request_id"]
         assert (told["write"]["status"], told["write"]["code"]) == (403, "missing_scope")
         assert server.key not in told["page"]
+
+
+@pytest.fixture(scope="module")
+def react_page(tmp_path_factory: pytest.TempPathFactory, react_packages: Path) -> Path:
+    """The React example, built as its package says."""
+    project = tmp_path_factory.mktemp("react") / "page"
+    shutil.copytree(EXAMPLES / "react", project, ignore=shutil.ignore_patterns("node_modules", "dist"))
+    (project / "node_modules").symlink_to(react_packages / "node_modules")
+    subprocess.run(["npm", "run", "build"], cwd=project, check=True, capture_output=True, timeout=120)
+    return project
+
+
+async def test_the_react_page_draws_reviews_and_saves(
+    server,
+    segment_id,
+    node,
+    chromium,
+    run_client,
+    node_packages,
+    react_page,
+    module_database_url,
+    module_clickhouse_url,
+):
+    """On a phone: the four components, the stream, a question back, a draft saved under another name, a run stopped, one that fails."""
+    port = free_port()
+    origin = f"http://127.0.0.1:{port}"
+    app = create_app(
+        Settings(database_url=module_database_url, clickhouse_url=module_clickhouse_url, cors_origins=(origin,))
+    )
+    failing = [Unavailable("secret", code="upstream_spend_limit")]
+    script = Script(
+        *drawing(segment_id),
+        calls(("ask_user", QUESTION), text="Which visits?"),
+        says("Those of /pricing."),
+        silent(),
+        failing,
+    )
+    axe = node_packages / "node_modules/axe-core/axe.min.js"
+    async with (
+        served(app) as url,
+        page_served(node, port, react_page / "server.mjs", SERVICE_URL=url, API_KEY=server.key) as page,
+    ):
+        app.state.copilot = build_copilot(app.state.resources, script)
+        told = await run_client("react.mjs", chromium, page, str(axe), os.environ.get("SCREENSHOTS", ""))
+
+        assert (told["complaints"], told["violations"], told["wide"]) == ([], [], False)
+        assert told["steps"] == [
+            "Counting events by day: 1 in all",
+            "Drafting a segment: “Known country”: 1 of 1 users",
+            "Calling an unknown tool did not work",
+        ]
+        assert told["card"].split() == ["Users", "1", "users", "now"]
+        assert (told["rows"], told["bars"]) == (["Stored\tdynamic plus\t–"], 2)
+        assert told["draft"].startswith("Known country\n")
+        assert "1 of 1 users (100 %)" in told["draft"]
+        assert told["unnamed"] == 0
+        number = int(told["saved"].split()[3].rstrip(":"))
+        tenant = (await server.resources.keys.identify(server.key)).tenant
+        stored = await app.state.resources.segments.get(tenant, number)
+        assert (stored.name, stored.segment_type) == ("Known, renamed", "ai")
+        looked_up = [one for one in script.requests[3].messages if isinstance(one, ToolResults)]
+        assert looked_up, "the checkpoint came back"
+        assert "/pricing" in str(script.requests[4].messages[-1])
+        await left(script)
+        assert told["failed"] == "The language model's spending limit is reached. Ask an administrator."

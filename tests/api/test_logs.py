@@ -20,6 +20,7 @@ log.debug("ours.quiet")
 log.info("ours.said", address="postgresql://app:hunter2@db:5432/x", header="ApiKey sk_live_abcdefgh123456")
 logging.getLogger("uvicorn.error").info("Started %s", "sk_abcdefghij")
 logging.getLogger("uvicorn.access").info("GET /secret")
+log.info("ours.signed", token="Bearer eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJwcml2YXRlIn0.private", secret="whsec_private+/abcdefgh==")
 logging.getLogger("asynch").info("INSERT secret")
 warnings.warn("old", DeprecationWarning)
 try:
@@ -41,9 +42,9 @@ def test_every_line_is_one_json_object_said_once():
     written = [json.loads(line) for line in lines()]
 
     events = [line["event"] for line in written]
-    assert events[:2] == ["ours.said", "Started sk_***"]
-    assert "DeprecationWarning: old" in events[2]
-    assert events[3:] == ["ours.failed"]
+    assert events[:3] == ["ours.said", "Started sk_***", "ours.signed"]
+    assert "DeprecationWarning: old" in events[3]
+    assert events[4:] == ["ours.failed"]
     assert all({"event", "level", "timestamp"} <= line.keys() for line in written)
     assert written[0]["timestamp"].endswith("Z")
 
@@ -55,6 +56,8 @@ def test_keys_and_passwords_are_never_written():
         assert "abcdefgh" not in text
         assert "private" not in text
         assert "postgresql://app:***@db:5432/x" in text
+        assert "Bearer eyJ***" in text
+        assert "whsec_***" in text
 
 
 def test_the_level_of_the_settings_decides():

@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import re
-import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,11 +20,12 @@ from segment_copilot.access.keys import NewKey
 from segment_copilot.api.mcp.door import Door
 from segment_copilot.api.mcp.offered import registry
 from segment_copilot.api.mcp.offers import TOLD
+from segment_copilot.api.mcp.registry import Offer, Registry
 from segment_copilot.copilot.tools import TOOLS
 from segment_copilot.errors import NotFound
 from segment_copilot.events import Event, observe_names, write_block
 from tests.support.copilot_runs import Script, calls, says
-from tests.support.mcp_hosts import WIRES, headers, host, message, refusal
+from tests.support.mcp_hosts import MODERN, WIRES, headers, host, message, refusal
 
 pytestmark = pytest.mark.shared
 
@@ -209,6 +209,25 @@ async def test_a_draft_is_changed_and_saved_in_calls_that_know_nothing_of_each_o
     stored = (await client.get(f"/api/segments/{saved['id']}/")).json()
     assert stored["definition"]["conditions"] == ORDERED["conditions"]
     assert (stored["segment_type"], stored["version"], other["version"]) == ("ai", 2, 2)
+    log = (await client.get("/api/audit/", params={"limit": 2, "fields": "operation,path,status,made"})).json()[
+        "results"
+    ]
+    said = {"path": "/mcp/", "status": 200, "made": f"/api/segments/{saved['id']}/"}
+    assert log == [{"operation": "update_segment", **said}, {"operation": "create_segment", **said}]
+
+
+async def test_who_may_not_save_over_mcp_is_in_the_audit_log_too(server, client):
+    reader = await key_of(server, kind="mcp", scopes=["mcp:read"])
+    async with host(server.url, server.key) as agent:
+        refusal(await agent.call_tool("update_segment", {"segment_id": 10**9, "definition": ORDERED}))
+        await agent.call_tool("propose_segment", DRAFT)
+    async with host(server.url, reader) as agent:
+        refusal(await agent.call_tool("create_segment", DRAFT))
+
+    entries = (await client.get("/api/audit/", params={"order": "-id", "limit": 2})).json()["results"]
+    told = [(one["operation"], one["path"], one["status"], one["made"]) for one in entries]
+    assert told == [("create_segment", "/mcp/", 403, None), ("update_segment", "/mcp/", 404, None)]
+    assert entries[0]["key_id"] != entries[1]["key_id"]
 
 
 # What goes wrong is told so that a model can do better
@@ -246,6 +265,22 @@ async def test_another_tenants_segment_answers_as_one_that_never_existed(server,
         taken = refusal(await client.call_tool("update_segment", {"segment_id": segment_id, "definition": ORDERED}))
 
     assert (foreign["code"], taken["code"]) == ("unknown_segment", "segment_not_found")
+
+
+async def test_a_tool_whose_store_says_nothing_is_ended(server, monkeypatch, client):
+    async def never(*_: Any) -> Any:
+        await asyncio.Event().wait()
+
+    async def secret() -> bytes:
+        return b"x" * 32
+
+    offer = Offer({"name": "wait", "inputSchema": {"type": "object"}}, never, seconds=0.01)
+    waiting = Registry(name="x", title="x", instructions="", offers=(offer,))
+    monkeypatch.setattr(server.app.state, "mcp_door", Door(lambda: waiting, secret, allows_origin=lambda _: False))
+
+    answer = await post(client, message("tools/call", {"name": "wait"}))
+
+    assert json.loads(answer.json()["result"]["content"][0]["text"])["error"]["code"] == "unavailable"
 
 
 # Who may
@@ -322,6 +357,45 @@ async def test_lists_say_how_long_they_hold(client):
     assert (found["resultType"], found["ttlMs"], found["cacheScope"]) == ("complete", 300_000, "private")
 
 
+OLDER: dict[str, Any] = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}
+ODD: list[Any] = [
+    b"",
+    b"nonsense",
+    b"\xff\xfe",
+    b'"\\ud800"',
+    b"[" * 5000,
+    b"[]",
+    b"null",
+    b'{"jsonrpc": "2.0", "id": ' + b"9" * 5000 + b', "method": "tools/list"}',
+    {**OLDER, "method": "nope"},
+    {**OLDER, "id": {}},
+    {**OLDER, "params": []},
+    {**OLDER, "params": {"_meta": 1}},
+    {**OLDER, "params": {"cursor": "x"}},
+    {**OLDER, "method": "notifications/nope"},
+    {**OLDER, "method": "tools/call", "params": {"name": 5}},
+    {**OLDER, "method": "tools/call", "params": {"name": "list_segments", "arguments": {"limit": 1e400}}},
+    {**OLDER, "method": "tools/call", "params": {"name": "search_segments", "arguments": {"query": "a\x00b"}}},
+    {**OLDER, "method": "tools/call", "params": {"name": "list_segments", "requestState": "x"}},
+    {**OLDER, "method": "resources/read", "params": {"uri": "file:///etc/passwd"}},
+    {**OLDER, "method": "completion/complete", "params": {"ref": {"type": "ref/prompt", "name": "nope"}, "argument": {"name": "", "value": ""}}},
+    {**OLDER, "method": "prompts/get", "params": {"name": "explain_segment", "arguments": {"segment": 1}}},
+    {**OLDER, "method": "server/discover"},
+    {**OLDER, "method": "initialize", "params": {"protocolVersion": "1066-10-14"}},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("version", ["2025-11-25", MODERN, "nonsense", None])
+async def test_odd_messages_are_refused_and_never_a_failure_of_ours(client, version):
+    for body in ODD:
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        sent = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
+        sent |= {"MCP-Protocol-Version": version} if version else {}
+        answer = await client.post("/mcp", content=content, headers=sent)
+        assert answer.status_code < 500, (body, answer.text)
+        assert "internal" not in answer.text.lower(), (body, answer.text)
+
+
 async def test_a_body_is_json_and_not_too_large(client):
     other = await client.post("/mcp", content=b"{}", headers={"Content-Type": "text/plain"})
     large = await client.post("/mcp", json={"x": "y" * 3_000_000})
@@ -336,14 +410,16 @@ async def test_without_the_extra_the_door_says_what_to_install(monkeypatch):
         await Door(registry, lambda: asyncio.sleep(0, b"x" * 32), allows_origin=lambda _: False).server()
 
 
-def test_the_package_is_imported_by_the_first_request_alone():
-    program = (
-        "import sys, segment_copilot.app; print([n for n in ('mcp', 'mcp_types', 'starlette') if n in sys.modules])"
-    )
+def test_the_package_is_imported_by_one_file_which_nobody_imports_before_the_first_request():
+    importing = [
+        (str(path.relative_to(SOURCE)), name)
+        for path in SOURCE.rglob("*.py")
+        for name in re.findall(r"^(?:from|import) ([\w.]+)", path.read_text(), re.MULTILINE)
+    ]
+    packages = {"mcp", "mcp_types", "pydantic", "starlette"}
 
-    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-
-    assert loaded.stdout.strip() == "[]"
+    assert {path for path, name in importing if name.partition(".")[0] in packages} == {"api/mcp/wire.py"}
+    assert not [path for path, name in importing if name == "segment_copilot.api.mcp.wire"]
 
 
 # The copilot itself
@@ -389,6 +465,31 @@ async def test_what_the_copilot_asks_back_the_host_asks_the_person(server, use):
     assert [one["const"] for one in forms[0].requested_schema["properties"]["answer"]["oneOf"]] == ["/pricing", "*"]
     assert '"/pricing"' in str(script.requests[1].messages[-1])
     assert len(script.requests[2].messages) > len(script.requests[1].messages)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ({"answer": "*"}, "*"),
+        ({"other": "last week"}, "last week"),
+        ({"answer": "*", "other": "last week"}, "last week"),
+    ],
+)
+async def test_an_option_is_chosen_or_another_answer_written(server, use, content, said):
+    script = Script(calls(("ask_user", {**QUESTION, "allow_free_text": True}), text="Which visits?"), says("Done."))
+    use(script)
+    forms: list[Any] = []
+
+    async def answer(_: Any, asked: Any) -> mcp_types.ElicitResult:
+        forms.append(asked.requested_schema)
+        return mcp_types.ElicitResult(action="accept", content=content if len(forms) > 1 else {"other": " "})
+
+    async with host(server.url, server.key, elicitation_callback=answer) as client:
+        await client.call_tool("ask_copilot", {"question": "Who visited?"})
+
+    assert list(forms[0]["properties"]) == ["answer", "other"]
+    assert forms[0] == forms[1]  # what was no answer is asked again
+    assert f'"{said}"' in str(script.requests[1].messages[-1])
 
 
 @pytest.mark.parametrize("action", ["decline", "cancel"])
@@ -450,16 +551,19 @@ async def test_the_state_is_good_for_this_caller_and_this_call_alone(server, use
     assert (await post(client, again)).json()["result"]["structuredContent"]["text"] == "Done."
 
 
-async def test_a_host_that_leaves_ends_the_run(server, use):
+@pytest.mark.parametrize("wire", WIRES)
+async def test_a_host_that_leaves_ends_the_run(server, use, wire):
     script = Script([asyncio.Event()])
     use(script)
-    body = message("tools/call", ASKING)
+    body = message("tools/call", ASKING) if wire == MODERN else {**OLDER, "method": "tools/call", "params": ASKING}
+    version = {} if wire == MODERN else {"MCP-Protocol-Version": "2025-11-25"}
 
-    with pytest.raises(httpx2.ReadTimeout):
-        async with httpx2.AsyncClient(
-            base_url=server.url, headers={"Authorization": f"ApiKey {server.key}"}, timeout=0.5
-        ) as client:
-            await post(client, body)
+    async with server.client() as client, asyncio.TaskGroup() as group:
+        asked = group.create_task(post(client, body, **version))
+        async with asyncio.timeout(10):
+            while not script.requests:  # noqa: ASYNC110  # nothing to be woken by
+                await asyncio.sleep(0.01)
+        asked.cancel()
 
     async with asyncio.timeout(10):
         while not script.closed:  # noqa: ASYNC110  # nothing to be woken by

@@ -74,7 +74,8 @@ async def test_every_scenario_of_the_conformance_suite_passes(server, fixtures, 
 
     passed = dict(re.findall(r"^✓ (\S+): (\d+) passed, 0 failed$", told, re.MULTILINE))
     assert len(wanted) == SCENARIOS
-    assert [one for one in wanted if not int(passed.get(one, 0))] == [], told
+    beyond = ["http-header-validation"]  # not required, and passed
+    assert [one for one in [*wanted, *beyond] if not int(passed.get(one, 0))] == [], told
     assert process.returncode == 0
 
 

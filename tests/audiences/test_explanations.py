@@ -265,6 +265,12 @@ MEASURED = [
     ("a trait that may be anything", {"type": "user_property", "property": "age", "operator": "is_set"}, "dot", 41, None),
     ("a sequence", {"type": "event_sequence", "events": ["wishlist_add", "order_placed"], "window_days": 100}, "ben", True, None),
     ("a sequence not done", {"type": "event_sequence", "events": ["wishlist_add", "order_placed"], "window_days": 10}, "ben", False, None),
+    ("a rank", {"type": "rank", "by": {"measure": "sum", "event_type": "order_placed", "property": "total"}, "top": 2}, "ana", {"value": 100.5, "place": 2, "of": 3, "border": 100.5}, {"top": 2}),
+    ("a rank that is not reached", {"type": "rank", "by": {"measure": "avg", "event_type": "order_placed", "property": "total"}, "bottom_percent": 1.5}, "ana", {"value": 50.25, "place": 2, "of": 3, "border": 20}, {"bottom_percent": 1.5}),
+    ("a rank of those who did", {"type": "rank", "by": {"measure": "count", "event_type": "order_placed"}, "top": 1}, "dot", {"value": None, "place": None, "of": 3, "border": 2}, {"top": 1}),
+    ("a rank of nobody", {"type": "rank", "by": {"measure": "count", "event_type": "never"}, "top": 1}, "dot", {"value": None, "place": None, "of": 0, "border": None}, {"top": 1}),
+    ("one measure against another", {"type": "measure_compare", "left": {"measure": "sum", "event_type": "order_placed", "property": "total"}, "operator": "gt", "right": {"measure": "count", "event_type": "wishlist_add"}, "factor": 20}, "ben", {"left": 20, "right": 1}, 20),
+    ("measures of nothing", {"type": "measure_compare", "left": {"measure": "avg", "event_type": "order_placed", "property": "total"}, "operator": "gt", "right": {"measure": "count", "event_type": "order_placed"}}, "dot", {"left": None, "right": 0}, 1),
     ("periods", {"type": "event_periods", "event_type": "order_placed", "period": "day", "last": 7, "operator": "gte", "value": 3}, "ana", 2, 3),
 ]  # fmt: skip
 

@@ -22,6 +22,7 @@ from segment_copilot.events.arrivals import Arrivals
 from segment_copilot.language import encode
 from segment_copilot.language.lengths import MICROSECOND
 from segment_copilot.resources import Resources
+from segment_copilot.stores.merging import DISTINCT
 from tests.support.histories import (
     DAY,
     World,
@@ -216,8 +217,9 @@ async def test_a_list_that_is_uploaded_anew_meanwhile_is_read_as_it_was_planned(
             pass
 
     async def stored() -> int:
-        sql = "SELECT uniqExact(run_id) FROM segment_states WHERE segment_id = {segment:UInt64}"
-        return (await resources.clickhouse.fetch(sql, {"segment": listed}, purpose="catalog")).rows[0][0]
+        sql = "SELECT DISTINCT run_id FROM segment_states WHERE segment_id = {segment:UInt64}"
+        params = {"segment": listed}
+        return len((await resources.clickhouse.fetch(sql, params, purpose="catalog", merge=DISTINCT)).rows)
 
     await upload("ana", "pro")
     inside = {"logic": "AND", "conditions": [{"type": "segment_membership", "segment_id": listed}]}

@@ -252,6 +252,33 @@ async def test_what_does_not_go_together_is_refused(
         assert [(one.pointer, one.code) for one in refused.value.findings] == [(pointer, code)]
 
 
+async def test_a_segment_that_ranks_users_is_never_live(resources: Resources, tenant: Tenant):
+    """Nor one that refers to such a segment: what happens to one user may move any other."""
+    rank = {"type": "rank", "by": {"measure": "count", "event_type": "buy"}, "top": 1}
+    ranking = (await resources.segments.create(tenant, name="R", definition=of(rank))).segment
+    member = {"type": "segment_membership", "segment_id": ranking.id}
+    referring = (await resources.segments.create(tenant, name="M", definition=of(member))).segment
+    buyers = (await resources.segments.create(tenant, name="B", definition=of(BUY), refresh=Wanted("live"))).segment
+    for refused in (
+        resources.segments.create(tenant, name="L", definition=of(rank), refresh=Wanted("live")),
+        resources.segments.update(tenant, ranking.id, Changes(refresh=Wanted("live"))),
+        resources.segments.update(tenant, referring.id, Changes(refresh=Wanted("live"))),
+        resources.segments.update(tenant, buyers.id, Changes(definition=of(rank))),
+    ):
+        with pytest.raises(InvalidInput) as error:
+            await refused
+        assert [(one.pointer, one.code) for one in error.value.findings] == [("/refresh/mode", "ranks_users")]
+    changed = Changes(definition=of(rank), refresh=Wanted("interval", "1h"))
+    assert (await resources.segments.update(tenant, buyers.id, changed)).segment.refresh.mode == "interval"
+
+
+def of(*conditions: dict[str, Any]) -> dict[str, Any]:
+    return {"logic": "AND", "conditions": list(conditions)}
+
+
+BUY = {"type": "event_count", "event_type": "buy"}
+
+
 async def test_a_static_segment_has_nothing_to_refresh(resources: Resources, tenant: Tenant):
     static = (await resources.segments.create(tenant, name="A", segment_type="static")).segment
     assert static.refresh.mode == "manual"

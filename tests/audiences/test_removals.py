@@ -7,6 +7,7 @@ from datetime import timedelta
 from segment_copilot import compiler
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.resources import Resources
+from segment_copilot.stores.merging import DISTINCT
 from tests.support.resources import NOW, Remember
 
 DEFINITION = {"logic": "AND", "conditions": [{"type": "event_count", "event_type": "order_placed"}]}
@@ -31,6 +32,7 @@ async def test_what_a_first_computation_wrote_before_it_was_given_back_goes(
     assert await resources.computations.run_next()
     await resources.removals.remove_due()
 
-    found = await resources.clickhouse.fetch("SELECT run_id FROM segment_states", purpose="catalog")
+    sql = "SELECT DISTINCT run_id FROM segment_states"
+    found = await resources.clickhouse.fetch(sql, purpose="catalog", merge=DISTINCT)
     published = await resources.postgres.fetchval("SELECT published_run FROM segments")
     assert found.rows == [(published,)]

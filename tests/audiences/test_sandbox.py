@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -83,9 +83,9 @@ async def test_what_is_told_is_what_happens(resources: Resources, tenant: Tenant
     for one in (tenant, other):  # with the same ids, and other events
         deliveries = [event for user_id in USERS for event in draw.history(user_id)]
         await deliver(resources.postgres, resources.clickhouse, one, deliveries=deliveries)
-    references = [{"logic": "AND", "conditions": [draw.leaf()]} for _ in SEGMENT_IDS]
-    leaves = [{"logic": "AND", "conditions": [draw.leaf(SEGMENT_IDS)]} for _ in range(LEAVES)]
-    whole = [draw.definition(SEGMENT_IDS) for _ in range(WHOLE)]
+    references = [unranked(lambda: {"logic": "AND", "conditions": [draw.leaf()]}) for _ in SEGMENT_IDS]
+    leaves = [unranked(lambda: {"logic": "AND", "conditions": [draw.leaf(SEGMENT_IDS)]}) for _ in range(LEAVES)]
+    whole = [unranked(lambda: draw.definition(SEGMENT_IDS)) for _ in range(WHOLE)]
     segments = await saved(resources, tenant, [*references, *leaves, *whole])
     assert [one.id for one in segments[: len(SEGMENT_IDS)]] == list(SEGMENT_IDS)
     for number in range(EVENTS):
@@ -109,6 +109,24 @@ async def test_what_is_told_is_what_happens(resources: Resources, tenant: Tenant
         assert told.unchanged_count == len(segments) - len(after ^ before)
         changed += len(after ^ before)
     assert changed or SEEDS > 1  # of some seeds nothing moves anybody
+
+
+def unranked(draw: Callable[[], Any]) -> Any:
+    """The first that ranks nobody: what the sandbox evaluates."""
+    while '"rank"' in json.dumps(found := draw()):
+        pass
+    return found
+
+
+async def test_a_segment_that_ranks_users_is_not_evaluated(resources: Resources, tenant: Tenant, remember: Remember):
+    rank = {"type": "rank", "by": {"measure": "count", "event_type": "order_placed"}, "top": 1}
+    ranking, buyers = await saved(resources, tenant, [{"logic": "AND", "conditions": [rank]}, BUYERS])
+    await remember(tenant, [("ben", "order_placed", DAY, {})])
+
+    told = await resources.sandbox.publish(tenant, {"user_id": "ana", "event_type": "order_placed"}, as_of=NOW)
+
+    assert [(one.segment_id, one.code) for one in told.not_evaluated] == [(ranking.id, "ranks_users")]
+    assert [one.id for one in told.entered] == [buyers.id]
 
 
 async def test_an_event_is_tried_and_nothing_is_stored(resources: Resources, tenant: Tenant, remember: Remember):

@@ -20,6 +20,7 @@ from segment_copilot.errors import Unavailable
 from segment_copilot.language import encode
 from segment_copilot.language.lengths import MICROSECOND
 from segment_copilot.resources import Resources
+from segment_copilot.stores.merging import DISTINCT, ROWS
 from tests.support.histories import DAY, World, computed, deliver, erased, event, live_segment, members, replayed
 from tests.support.language.data_sets import draw_world
 
@@ -104,8 +105,8 @@ async def begun(resources: Resources, tenant: Tenant) -> int:
 
 async def stored(resources: Resources, tenant: Tenant, condition: str = "true") -> int:
     """How many sets ClickHouse has of the tenant."""
-    sql = f"SELECT count() FROM kept_slots WHERE tenant_id = {{tenant:UInt32}} AND {condition}"
-    return (await resources.clickhouse.fetch(sql, {"tenant": tenant.id}, purpose="catalog")).rows[0][0]
+    sql = f"SELECT set_id, place FROM kept_slots WHERE tenant_id = {{tenant:UInt32}} AND {condition}"
+    return len((await resources.clickhouse.fetch(sql, {"tenant": tenant.id}, purpose="catalog", merge=DISTINCT)).rows)
 
 
 async def test_what_nothing_happened_to_is_not_asked_again(module_resources: Resources, shop: Tenant):
@@ -171,7 +172,7 @@ async def test_a_statement_that_is_killed_is_tried_again_and_what_was_found_befo
     running = asyncio.create_task(refresh(resources, shop, START))
     kill = "KILL QUERY WHERE query LIKE '%INSERT INTO kept_slots%sleepEachRow%' AND query NOT LIKE '%KILL%' SYNC"
     async with asyncio.timeout(30):
-        while not (await resources.clickhouse.fetch(kill, purpose="migrate")).rows:  # noqa: ASYNC110  # nothing to be woken by
+        while not (await resources.clickhouse.fetch(kill, purpose="migrate", merge=ROWS)).rows:  # noqa: ASYNC110  # nothing to be woken by
             await asyncio.sleep(0)
     await running
     assert await found(resources, shop) == [{"ana"}, {"vic"}]
@@ -204,7 +205,7 @@ async def test_of_somebody_who_is_erased_no_kept_set_holds_anything(module_resou
     resources = module_resources
     await refresh(resources, shop, START)
     sql = "SELECT number FROM user_numbers WHERE tenant_id = {tenant:UInt32} AND user_id = 'ana'"
-    number = (await resources.clickhouse.fetch(sql, {"tenant": shop.id}, purpose="catalog")).rows[0][0]
+    number = (await resources.clickhouse.fetch(sql, {"tenant": shop.id}, purpose="catalog", merge=ROWS)).rows[0][0]
     holds = f"bitmapContains(users, toUInt32({number}))"
     assert await stored(resources, shop, holds) == 2  # buyers, everybody
 

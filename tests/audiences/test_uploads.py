@@ -15,6 +15,7 @@ from segment_copilot.errors import Conflict, InvalidInput, NotFound, Unavailable
 from segment_copilot.lists import Window
 from segment_copilot.resources import Resources
 from segment_copilot.stores.clickhouse import open_clickhouse
+from segment_copilot.stores.merging import DISTINCT, ordered
 from tests.support.resources import NOW, Remember
 
 DAY = timedelta(days=1)
@@ -86,10 +87,10 @@ async def test_uploads_replace_add_and_remove(resources: Resources, tenant: Tena
     await resources.postgres.execute("UPDATE uploads SET created_at = created_at - interval '1 hour'")
     await resources.postgres.execute("UPDATE member_removals SET lease_until = NULL")
     await resources.removals.remove_due()
-    runs = "SELECT count() FROM (SELECT DISTINCT run_id FROM segment_states)"
-    assert (await resources.clickhouse.fetch(runs, purpose="catalog")).rows == [
-        (2,)
-    ]  # the published one and the one before
+    runs = await resources.clickhouse.fetch(
+        "SELECT DISTINCT run_id FROM segment_states", purpose="catalog", merge=DISTINCT
+    )
+    assert len(runs.rows) == 2  # the published one and the one before
     assert await resources.postgres.fetchval("SELECT count(*) FROM uploads") == 0
 
 
@@ -191,9 +192,9 @@ async def test_who_reads_a_list_by_several_statements_reads_one_state_of_it(
     await resources.removals.remove_due()
     await upload(resources, tenant, segment, "z")  # after which nobody reads the first list
     await remove()
-    left = "SELECT uniqExact(run_id) FROM segment_states WHERE segment_id = {segment:UInt64}"
+    left = "SELECT DISTINCT run_id FROM segment_states WHERE segment_id = {segment:UInt64}"
     params = {"segment": segment.id}
-    assert (await resources.clickhouse.fetch(left, params, purpose="catalog")).rows == [(2,)]
+    assert len((await resources.clickhouse.fetch(left, params, purpose="catalog", merge=DISTINCT)).rows) == 2
 
 
 async def test_what_has_no_definition_is_not_computed_and_what_has_one_takes_no_upload(
@@ -248,4 +249,4 @@ async def stored_users(resources: Resources) -> list[str]:
     sql = """
         SELECT user_id FROM user_numbers
         WHERE bitmapContains((SELECT groupBitmapMergeState(members) FROM segment_states), number) ORDER BY user_id"""
-    return [user_id for (user_id,) in (await resources.clickhouse.fetch(sql, purpose="catalog")).rows]
+    return [user_id for (user_id,) in (await resources.clickhouse.fetch(sql, purpose="catalog", merge=ordered(0))).rows]

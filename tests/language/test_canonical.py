@@ -62,6 +62,15 @@ def test_order_and_a_lonely_logic_do_not_change_the_meaning(one, other):
     assert meaning(of(nested | {"conditions": [one, other]})) == meaning(of(nested | {"conditions": [other, one]}))
 
 
+def test_measures_are_spelled_in_one_way():
+    left = {"measure": "count", "event_type": ["a"], "where": {"logic": "AND", "conditions": [TEST]}}
+    condition = {"type": "measure_compare", "left": left, "operator": "gt", "right": left, "factor": 1.0}
+    plain = {"measure": "count", "event_type": "a", "where": [TEST]}
+    assert canonical(of(condition)) == canonical(of({**condition, "left": plain, "right": plain, "factor": 1}))
+    assert b"factor" not in canonical(of(condition))
+    assert b"factor" in canonical(of({**condition, "factor": 0.5}))
+
+
 def test_how_many_have_to_hold_is_a_part_of_the_meaning():
     counted = {"type": "group", "logic": "AT_LEAST", "conditions": [COUNT, TEST_TRAIT]}
     turned = counted | {"conditions": [TEST_TRAIT, COUNT]}

@@ -19,6 +19,13 @@ SEEN = {"type": "event_count", "event_type": "page_viewed"}
 SPANISH = {"type": "user_property", "property": "country", "operator": "eq", "value": "ES"}
 FRENCH = SPANISH | {"value": "FR"}
 PRO = {"type": "user_property", "property": "plan", "operator": "eq", "value": "pro"}
+OF_MONTH = {"measure": "sum", "event_type": "order_placed", "property": "total", "window": {"period": "this_month"}}
+MORE_THAN_LAST_MONTH = {
+    "type": "measure_compare",
+    "left": OF_MONTH,
+    "operator": "gt",
+    "right": OF_MONTH | {"window": {"period": "last_month"}},
+}
 STAFF = {"type": "segment_membership", "segment_id": 9}
 
 
@@ -66,6 +73,16 @@ CASES = [
         of(group(BOUGHT, SPANISH, PRO, logic="AT_LEAST", at_least=2)),
         of(group(BOUGHT, SPANISH, PRO, logic="AT_LEAST", at_least=3)),
         [("changed", "/conditions/0/at_least", "/conditions/0/at_least")],
+    ),
+    (
+        of({"type": "rank", "by": OF_MONTH, "top": 5}, BOUGHT),
+        of({"type": "rank", "by": OF_MONTH, "top_percent": 5}, BOUGHT),
+        [("changed", "/conditions/0", "/conditions/0")],
+    ),
+    (
+        of(MORE_THAN_LAST_MONTH, BOUGHT),
+        of(MORE_THAN_LAST_MONTH | {"factor": 2}, BOUGHT),
+        [("changed", "/conditions/0", "/conditions/0")],
     ),
     (
         of(group(BOUGHT, SPANISH)),

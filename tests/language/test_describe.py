@@ -27,6 +27,15 @@ DAYS = {"type": "event_periods", "event_type": "page_viewed", "period": "day", "
 FUNNEL = {"type": "event_sequence", "events": ["product_viewed", "order_placed"]}
 NOT = {"negate": True}
 
+TIMES = {"measure": "count", "event_type": "order_placed"}
+SPENT = {"measure": "sum", "event_type": "order_placed", "property": "total"}
+
+
+def compared(left: Json, operator: str, right: Json, **fields: Any) -> Json:
+    right = {name: value for name, value in right.items() if name != "property" or right["measure"] != "days_active"}
+    return {"type": "measure_compare", "left": left, "operator": operator, "right": right} | fields
+
+
 PHRASES = [
     (ORDERS, "who placed an order"),
     (ORDERS | NOT, "who have never placed an order"),
@@ -135,6 +144,42 @@ PHRASES = [
         FUNNEL | {"window_days": 1, "none_between": ["cart_add", "*"]} | NOT,
         "who are not among those who viewed a product, then placed an order, all within 1 day, without having done “cart_add” or done anything in between",
     ),
+    (
+        compared(SPENT | {"window": {"period": "this_month"}}, "gt", SPENT | {"window": {"period": "last_month"}}),
+        "for whom the sum of total over all the times they placed an order this month is more than the sum of total over all the times they placed an order last month",
+    ),
+    (
+        compared(TIMES | {"event_type": "mail_opened"}, "lt", TIMES, factor=0.1),
+        "for whom the number of times they opened a mail is less than 10% of the number of times they placed an order",
+    ),
+    (
+        compared(TIMES, "gte", SPENT | {"measure": "days_active"}, factor=2) | NOT,
+        "for whom the number of times they placed an order is less than twice the number of days on which they placed an order",
+    ),
+    (
+        compared(TIMES, "lte", SPENT | {"measure": "count_distinct"}, factor=1.5),
+        "for whom the number of times they placed an order is at most 1.5 times the number of different values of total over all the times they placed an order (people for whom both are 0 are included)",
+    ),
+    (
+        compared(SPENT | {"measure": "max"}, "eq", SPENT | {"measure": "min"}),
+        "for whom the highest total over all the times they placed an order is exactly the lowest total over all the times they placed an order (people without any total are not included)",
+    ),
+    (
+        compared(SPENT | {"measure": "avg"}, "gt", SPENT, factor=0.5) | NOT,
+        "for whom the average total over all the times they placed an order is at most half the sum of total over all the times they placed an order (people without any total are included)",
+    ),
+    (
+        {"type": "rank", "by": SPENT, "top_percent": 10},
+        "who are in the top 10% of all users by the sum of total over all the times they placed an order (people without any total are not ranked)",
+    ),
+    (
+        {"type": "rank", "by": TIMES | {"window": {"last": "30d"}}, "top": 1500} | NOT,
+        "who are not in the top 1,500 of all users by the number of times they placed an order in the last 30 days (people who never did are included)",
+    ),
+    (
+        {"type": "rank", "by": SPENT | {"measure": "avg"}, "bottom_percent": 0.5},
+        "who are in the bottom 0.5% of all users by the average total over all the times they placed an order (people without any total are not ranked)",
+    ),
     ({"type": "sample", "salt": "s", "from": 0, "to": 12.5}, "who are in the part from 0% up to 12.5% of the random split “s”"),
     ({"type": "segment_membership", "segment_id": 1} | NOT, "who are not in the segment “VIP”"),
     ({"type": "segment_membership", "segment_id": 2}, "who are in segment 2"),
@@ -188,6 +233,8 @@ WITH_NOTHING = re.compile(
 def without_where(condition: Json) -> Json:
     """Its tests are about single events, and say "unknown" of their values."""
     kept = {name: value for name, value in condition.items() if name != "where"}
+    for name in kept.keys() & {"left", "right", "by"}:
+        kept[name] = without_where(kept[name])
     for name in kept.keys() & {"events", "none_between"}:
         kept[name] = [without_where(step) if isinstance(step, dict) else step for step in kept[name]]
     return kept

@@ -17,7 +17,16 @@ from segment_copilot.language.equivalence.spans import Bound, Span
 from segment_copilot.language.equivalence.values import Atom
 from tests.support.language import reference_times as times
 from tests.support.language.data_sets import draw_deliveries, user_ids
-from tests.support.language.reference import IDENTIFY, Person, Reading, _is_named, _millionths, people
+from tests.support.language.reference import (
+    IDENTIFY,
+    Person,
+    Reading,
+    _is_named,
+    _millionths,
+    measure_of,
+    measures_compare,
+    people,
+)
 from tests.support.language.reference_times import Clock
 from tests.support.language.reference_values import (
     MISSING,
@@ -68,6 +77,14 @@ class Judge(msgspec.Struct):
                 return self.reading.has(self.reading.references[number], person)
             case Other("sample", (salt, start, end)):
                 return self.reading._sample({"salt": salt, "from": start, "to": end}, person, self.clock)
+            case Other("measures", (left, operator, right, factor)):
+                measured = [
+                    measure_of(name, path, self.found(events, person), self.clock)
+                    for name, events, path in (left, right)
+                ]
+                return measures_compare(measured[0], operator, measured[1], factor)
+            case Other("rank", (by, (name, value))):
+                return self.rank(by, name, value, person)
             case Other("sequence", what):
                 return self.sequence(what, person)
         raise TypeError(atom)
@@ -185,6 +202,22 @@ class Judge(msgspec.Struct):
         whole = parts[(len(parts) - 1) // 2] + parts[len(parts) // 2] if atom.metric == "median" else sum(parts)
         return whole > atom.value * times_ or (atom.is_in and whole == atom.value * times_)
 
+    def rank(self, by: Any, name: str, value: float, person: Person) -> bool:
+        """Ask the interpreter of everybody's events that are measured, all of one type."""
+        measure, events, path = by
+        measured = {"measure": measure, "event_type": "x"} | ({"property": path} if path else {})
+        universe = {
+            one.user_id: Person(
+                one.user_id,
+                tuple(msgspec.structs.replace(event, event_type="x") for event in self.found(events, one)),
+                {},
+            )
+            for one in self.reading.universe.values()
+        }
+        reading = msgspec.structs.replace(self.reading, universe=universe, ranked={})
+        condition = {"type": "rank", "by": measured, name: value if "percent" in name else int(value)}
+        return reading.holds(condition, universe[person.user_id], self.clock)
+
     def sequence(self, what: Any, person: Person) -> bool:
         steps, strict, banned, longest = what
         barred = [one for events in banned for one in self.found(events, person)]
@@ -225,7 +258,7 @@ def test_a_form_says_of_everybody_what_the_definition_says(seed):
     (as_of,), (zone,) = drawn.as_ofs, drawn.zones
     universe = people(history, as_of)
     references = {number: draw.definition() for number in (1, 2)}
-    reading = Reading(as_of, zone, references, SCHEMAS)
+    reading = Reading(as_of, zone, references, SCHEMAS, universe)
     judged = 0
     for _ in range(120):
         document = draw.definition([1, 2])
@@ -283,6 +316,10 @@ SAME = [
     ("count(a at mon,sun)≥1", "count(a at sun,mon)≥1"),
     ("count(a at mon,tue,wed,thu,fri,sat,sun)≥1", "count(a)≥1"),
     ("count(a at 09:00-12:00)≥1 & count(a)≥1", "count(a at 09:00-12:00)≥1"),
+    ("compare count(a) > count(b)", "not compare count(a) ≤ count(b)"),
+    ("compare count(a) > count(b)", "compare count(b) < count(a)"),
+    ("top 5% by count(a) in 7d", "top 5.0% by count(a) in 1w"),
+    ("compare avg(a.t) in 7d ≠ avg(b.t)", "not compare avg(b.t) = 1 * avg(a.t) in 1w"),
     ("2 of (x=1; y=2; z=3)", "(x=1 & y=2) | (y=2 & z=3) | (x=1 & z=3)"),
     ("not 2 of (x=1; y=2; z=3)", "2 of (z≠3; y≠2; x≠1)"),
     ("2 of (x=1; x=1; z=3)", "x=1"),
@@ -322,6 +359,12 @@ OTHER = [
     ("x=1 | y=2", "x=1 & y=2"),
     ("x=1", "x=1 @Europe/Madrid"),
     ("seq(a > b)", "seq(b > a)"),
+    ("top 5 by count(a)", "top 5% by count(a)"),
+    ("top 5 by count(a)", "bottom 5 by count(a)"),
+    ("top 5 by count(a)", "top 5 by count(a) in 7d"),
+    ("compare avg(a.t) > avg(b.t)", "not compare avg(a.t) ≤ avg(b.t)"),
+    ("compare count(a) > 2 * count(b)", "compare count(b) < 2 * count(a)"),
+    ("compare count(a) > count(b)", "compare count(a) ≥ count(b)"),
     ("2 of (x=1; y=2; z=3)", "1 of (x=1; y=2; z=3)"),
     ("tags equals_set a,b", "tags contains_all a,b"),
     ("count(a)≥1 in 7d complete", "count(a)≥1 in 7d"),

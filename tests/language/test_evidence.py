@@ -26,7 +26,7 @@ async def evidence(
 ) -> UserEvidence:
     plan = data.plan(definition, as_of)
     query = render_evidence(plan, user_id=user_id)
-    return read_evidence(plan, (await clickhouse.fetch(query.sql, query.params, purpose="preview")).rows)
+    return read_evidence(plan, (await clickhouse.fetch(query.sql, query.params, purpose="preview", user=user_id)).rows)
 
 
 @pytest.mark.timeout(300)
@@ -51,7 +51,7 @@ async def test_every_verdict_is_what_the_interpreter_says_for_members_and_for_ot
             kinds |= {leaf["type"] for leaf in leaves}
             verdicts |= set(matches)
     assert verdicts == {True, False}
-    assert len(kinds) == 10, kinds
+    assert len(kinds) == 12, kinds
 
 
 async def test_a_user_nobody_has_seen_is_in_nothing(module_clickhouse: ClickHouse, data: DataSet):

@@ -34,7 +34,7 @@ Json = dict[str, Any]
 PAGE = Path(__file__).parents[2] / "docs" / "language.md"
 GOLDENS = Path(__file__).parent / "goldens"
 AS_OF = datetime(2026, 6, 15, 12, tzinfo=UTC)
-AS_BITS = {"two_signs_of_loyalty", "spain_or_gold", "quick_buyers", "not_vip"}
+AS_BITS = {"big_spenders_among_the_active", "two_signs_of_loyalty", "spain_or_gold", "quick_buyers", "not_vip"}
 VIP, STAFF = 7, 8
 VIP_DEFINITION: Json = {
     "logic": "AND",

@@ -24,6 +24,7 @@ from segment_copilot.compiler import (
     render_preview,
 )
 from segment_copilot.stores.clickhouse import ClickHouse
+from segment_copilot.stores.merging import ROWS, SUMS, Merge, sampled
 from segment_copilot.stores.postgres import Postgres
 from tests.support.language.data_sets import (
     SEGMENT_IDS,
@@ -56,8 +57,8 @@ def definitions(data: DataSet, number: int, *, seed: int = 0) -> list[Json]:
     return [draw.definition(SEGMENT_IDS) for _ in range(number)]
 
 
-async def rows(clickhouse: ClickHouse, query: Any) -> list[tuple[Any, ...]]:
-    return (await clickhouse.fetch(query.sql, query.params, purpose="preview")).rows
+async def rows(clickhouse: ClickHouse, query: Any, merge: Merge = ROWS) -> list[tuple[Any, ...]]:
+    return (await clickhouse.fetch(query.sql, query.params, purpose="preview", merge=merge)).rows
 
 
 def test_what_is_drawn_has_persons_of_several_ids_chains_and_claims_that_came_too_late(data: DataSet, as_of: datetime):
@@ -104,9 +105,9 @@ async def test_previews_counts_and_ranges_count_persons(module_clickhouse: Click
     universe = data.universe(as_of)
     for definition in definitions(data, 5, seed=1):
         plan, members = data.plan(definition, as_of), data.read(definition, as_of, universe)
-        ((everybody, matched, sample),) = await rows(module_clickhouse, render_preview(plan, sample=5))
+        ((everybody, matched, sample),) = await rows(module_clickhouse, render_preview(plan, sample=5), sampled(5))
         assert (everybody, matched, sample) == (len(universe), len(members), sorted(members)[:5]), definition
-        ((everybody, *counts),) = await rows(module_clickhouse, render_counts(plan, leaves(plan.root)))
+        ((everybody, *counts),) = await rows(module_clickhouse, render_counts(plan, leaves(plan.root)), SUMS)
         zone = {"timezone": definition["timezone"]} if "timezone" in definition else {}
         alone = [{"logic": "AND", "conditions": [leaf]} | zone for leaf in leaves_of(definition)]
         assert everybody == len(universe)
@@ -124,7 +125,7 @@ async def test_a_narrowing_counts_persons(module_clickhouse: ClickHouse, data: D
         plan = data.plan({"logic": "AND", "conditions": [{"type": "group"} | without_exclusion(definition)]}, as_of)
         conditions = Conditions("AND", (plan.root,), ())
         query = render_narrowing(plan, conditions, [plan.root])
-        (row,) = await rows(module_clickhouse, query)
+        (row,) = await rows(module_clickhouse, query, SUMS)
         found = read_narrowing(row, conditions, [plan.root])
         zone = {"timezone": definition["timezone"]} if "timezone" in definition else {}
         read = data.read(without_exclusion(definition) | zone, as_of, universe)
@@ -148,8 +149,9 @@ async def test_one_person_is_explained_by_all_of_their_ids(
         alone = [{"logic": "AND", "conditions": [leaf]} | zone for leaf in leaves_of(definition)]
         for id_ in asked:
             user_id, other_ids = data.person(id_)
-            found = await rows(module_clickhouse, render_evidence(plan, user_id=user_id, other_ids=other_ids))
-            told = read_evidence(plan, found)
+            query = render_evidence(plan, user_id=user_id, other_ids=other_ids)
+            found = await module_clickhouse.fetch(query.sql, query.params, purpose="preview", user=user_id)
+            told = read_evidence(plan, found.rows)
             assert told.in_universe == (user_id in universe)
             assert told.is_member == (user_id in members), (user_id, definition)
             expected = [user_id in data.read(each, as_of, universe) for each in alone]
@@ -177,7 +179,7 @@ async def test_members_that_are_written_are_persons_alone_and_together(
         SELECT run_id, user_id, user_key = sipHash64(user_id) FROM (
             SELECT run_id, arrayJoin(bitmapToArray(members)) AS number FROM segment_states) AS written
         INNER JOIN user_numbers USING (number) WHERE tenant_id = {tenant:UInt32}"""
-    written = (await module_clickhouse.fetch(sql, {"tenant": data.tenant.id}, purpose="compute")).rows
+    written = (await module_clickhouse.fetch(sql, {"tenant": data.tenant.id}, purpose="compute", merge=ROWS)).rows
     for definition, *runs in zip(drawn, alone, together, strict=True):
         for run_id in runs:
             found = [user_id for run, user_id, _ in written if run == run_id]

@@ -24,6 +24,8 @@ from segment_copilot.language import Definition, decode, parse
 from segment_copilot.language.catalog import Catalog
 from segment_copilot.language.operators import OPERATORS, POSITIVE_OF
 from segment_copilot.stores.clickhouse import ClickHouse
+from segment_copilot.stores.merging import SUMS
+from segment_copilot.stores.merging import sampled as with_samples
 from segment_copilot.stores.postgres import Postgres
 from tests.support.language.compiled_text import (
     as_key,
@@ -274,11 +276,11 @@ async def test_both_readings_agree_about_users_events_and_values_that_are_payloa
             for definition in (everywhere, narrow)
         ]
         query = render_preview(plans[0], sample=10_000)
-        result = await module_clickhouse.fetch(query.sql, query.params, purpose="compute")
+        result = await module_clickhouse.fetch(query.sql, query.params, purpose="compute", merge=with_samples(10_000))
         row = dict(zip(result.columns, result.rows[0], strict=True))
         assert row["sample_user_ids"] == sorted(reading.members(everywhere, universe)), text
         query = render_counts(plans[0], leaves(plans[0].root))
-        _, *counts = (await module_clickhouse.fetch(query.sql, query.params, purpose="compute")).rows[0]
+        _, *counts = (await module_clickhouse.fetch(query.sql, query.params, purpose="compute", merge=SUMS)).rows[0]
         found = [reading.members({"logic": "AND", "conditions": [leaf]}, universe) for leaf in everywhere["conditions"]]
         for leaf, users, count in zip(everywhere["conditions"], found, counts, strict=False):
             assert count == len(users), (text, leaf)

@@ -20,6 +20,7 @@ from segment_copilot.compiler import (
     render_preview,
 )
 from segment_copilot.stores.clickhouse import ClickHouse
+from segment_copilot.stores.merging import ROWS, SUMS, sampled
 from segment_copilot.stores.postgres import Postgres
 from tests.support.language.data_sets import SEGMENT_IDS, DataSet, deliver, fetch_members, leaves_of, load_data_set
 from tests.support.language.reference import Event, accept
@@ -99,10 +100,12 @@ async def test_a_preview_counts_the_members_and_samples_the_first_of_them(module
     for definition in [draw.definition(SEGMENT_IDS) for _ in range(12)]:
         plan = data.plan(definition, asked.as_of)
         query = render_preview(plan, sample=5)
-        result = await module_clickhouse.fetch(query.sql, query.params, purpose="preview")
+        result = await module_clickhouse.fetch(query.sql, query.params, purpose="preview", merge=sampled(5))
         row = dict(zip(result.columns, result.rows[0], strict=True))
         query = render_counts(plan, leaves(plan.root))
-        universe, *counts = (await module_clickhouse.fetch(query.sql, query.params, purpose="preview")).rows[0]
+        universe, *counts = (
+            await module_clickhouse.fetch(query.sql, query.params, purpose="preview", merge=SUMS)
+        ).rows[0]
         assert universe == row["universe"]
         members = data.read(definition, asked.as_of, data.universe(asked.as_of))
         assert row["universe"] == len(asked.everyone)
@@ -123,7 +126,12 @@ async def test_ranges_of_user_keys_hold_every_member_once(module_clickhouse: Cli
         for shape in shapes:
             queries = [render_keys(plan, shape=shape, keys=keys) for keys in (None, *halves)]
             whole, *parts = [
-                [row[0] for row in (await module_clickhouse.fetch(query.sql, query.params, purpose="preview")).rows]
+                [
+                    row[0]
+                    for row in (
+                        await module_clickhouse.fetch(query.sql, query.params, purpose="preview", merge=ROWS)
+                    ).rows
+                ]
                 for query in queries
             ]
             assert sorted(whole) == sorted([*parts[0], *parts[1]]), condition
@@ -139,14 +147,17 @@ async def test_membership_of_one_user_is_what_the_members_say(module_clickhouse:
         plan = asked.data.plan({"logic": "AND", "conditions": [condition]}, asked.as_of)
         for user_id in [*users, "nobody"]:
             query = render_is_member(plan, user_id=user_id)
-            rows = (await module_clickhouse.fetch(query.sql, query.params, purpose="preview")).rows
+            rows = (await module_clickhouse.fetch(query.sql, query.params, purpose="preview", user=user_id)).rows
             assert bool(rows) == (user_id in members)
 
 
 async def test_asking_again_gives_the_same_members(module_clickhouse: ClickHouse, asked: Asked):
     for condition in conditions(asked.data, 8):
         query = asked.data.compile({"logic": "AND", "conditions": [condition]}, asked.as_of)
-        answers = [await module_clickhouse.fetch(query.sql, query.params, purpose=p) for p in ("preview", "compute")]
+        answers = [
+            await module_clickhouse.fetch(query.sql, query.params, purpose=p, merge=ROWS)
+            for p in ("preview", "compute")
+        ]
         assert sorted(answers[0].rows) == sorted(answers[1].rows), condition
 
 

@@ -22,6 +22,7 @@ from segment_copilot.errors import Finding, InvalidDefinition
 from segment_copilot.language import Definition, decode, parse
 from segment_copilot.language.catalog import Catalog
 from segment_copilot.stores.clickhouse import ClickHouse
+from segment_copilot.stores.merging import SUMS, sampled
 from segment_copilot.stores.postgres import Postgres
 from tests.support.language.data_sets import DataSet, deliver, fetch_members
 from tests.support.language.reference import IDENTIFY, Event
@@ -32,6 +33,9 @@ Json = dict[str, Any]
 AS_OF = AS_OFS[0]
 CONDITIONS, DEPTH, LEAVES, TEXT, VALUES, BYTES, NESTED = 100, 8, 500, 1_024, 1_000, 256 * 1024, 8
 LEAF: Json = {"type": "event_count", "event_type": "view"}
+COUNTED: Json = {"measure": "count", "event_type": "view"}
+RANK: Json = {"type": "rank", "by": COUNTED}
+COMPARED: Json = {"type": "measure_compare", "left": COUNTED, "operator": "gt", "right": COUNTED}
 
 
 def of(*conditions: Json, logic: str = "AND") -> Json:
@@ -81,6 +85,39 @@ CODES = [
         "/conditions/0/where",
         "too_many_conditions",
         id="tests in a where",
+    ),
+    *(
+        pytest.param(of(RANK | changed), f"/conditions/0{where}", code, id=f"of a rank: {name}")
+        for name, changed, where, code in [
+            ("how many", {}, "", "missing_field"),
+            ("twice how many", {"top": 1, "bottom": 1}, "", "unread_field"),
+            ("none", {"top": 0}, "/top", "out_of_range"),
+            ("too many", {"bottom": 10_000_001}, "/bottom", "out_of_range"),
+            ("a part of one", {"top": 1.5}, "/top", "wrong_type"),
+            ("no per cent", {"top_percent": 0}, "/top_percent", "out_of_range"),
+            ("more than all", {"bottom_percent": 100.001}, "/bottom_percent", "out_of_range"),
+            ("four decimals", {"top_percent": 0.0001}, "/top_percent", "too_many_decimals"),
+            ("nothing to measure", {"top": 1, "by": {"measure": "max", "event_type": "v"}}, "/by", "missing_field"),
+            ("an empty where", {"top": 1, "by": COUNTED | {"where": []}}, "/by/where", "empty_group"),
+        ]
+    ),
+    *(
+        pytest.param(of(COMPARED | changed), f"/conditions/0{where}", code, id=f"of a measure: {name}")
+        for name, changed, where, code in [
+            ("nothing to measure", {"left": {"measure": "sum", "event_type": "v"}}, "/left", "missing_field"),
+            ("a property that is not read", {"right": COUNTED | {"property": "p"}}, "/right/property", "unread_field"),
+            ("an unknown measure", {"right": COUNTED | {"measure": "median"}}, "/right/measure", "unknown_value"),
+            ("no event type", {"left": COUNTED | {"event_type": []}}, "/left/event_type", "empty_list"),
+            ("an empty where", {"left": COUNTED | {"where": []}}, "/left/where", "empty_group"),
+            ("hours of no time", {"left": COUNTED | {"at": {}}}, "/left/at", "missing_field"),
+            ("a window of two", {"right": COUNTED | {"window": {"last": "1d", "period": "today"}}}, "/right/window", "bad_window"),
+            ("days for a window", {"right": COUNTED | {"window_days": 7}}, "/right/window_days", "unknown_field"),
+            ("a bad path", {"left": {"measure": "avg", "event_type": "v", "property": "a..b"}}, "/left/property", "bad_path"),
+            ("a range", {"operator": "between"}, "/operator", "unknown_operator"),
+            ("seven decimals", {"factor": 0.1234567}, "/factor", "too_many_decimals"),
+            ("a factor too large to be exact", {"factor": 1e13}, "/factor", "out_of_range"),
+            ("no number", {"factor": "2"}, "/factor", "wrong_type"),
+        ]
     ),
     *(
         pytest.param(of(group(LEAF, LEAF, logic="AT_LEAST") | {"at_least": least}), "/conditions/0/at_least", code, id=name)
@@ -284,7 +321,7 @@ def drawn(data: DataSet, number: int, seed: int = 34) -> list[Json]:
 
 async def sample(clickhouse: ClickHouse, plan: Plan) -> list[str]:
     query = render_preview(plan, sample=10_000)
-    ((_, _, found),) = (await clickhouse.fetch(query.sql, query.params, purpose="compute")).rows
+    ((_, _, found),) = (await clickhouse.fetch(query.sql, query.params, purpose="compute", merge=sampled(10_000))).rows
     return list(found)
 
 
@@ -303,7 +340,7 @@ async def test_500_drawn_conditions_run_and_each_counts_right(module_clickhouse:
     plan = data.plan(wide(conditions), AS_OF)
     assert await sample(module_clickhouse, plan) == sorted(data.read(wide(conditions), AS_OF, universe))
     query = render_counts(plan, leaves(plan.root))
-    _, *counts = (await module_clickhouse.fetch(query.sql, query.params, purpose="compute")).rows[0]
+    _, *counts = (await module_clickhouse.fetch(query.sql, query.params, purpose="compute", merge=SUMS)).rows[0]
     for leaf, count in zip(conditions, counts, strict=True):
         assert count == len(data.read(of(leaf), AS_OF, universe)), leaf
 

@@ -78,6 +78,14 @@ def sample(start: float, end: float, salt: str = "a") -> Json:
     return {"type": "sample", "salt": salt, "from": start, "to": end}
 
 
+MEASURED = {"measure": "count", "event_type": "a"}
+
+
+def compared(operator: str, **fields: Any) -> Json:
+    sides = {"left": MEASURED, "operator": operator, "right": MEASURED | {"event_type": "b"}}
+    return {"type": "measure_compare"} | sides | fields
+
+
 def periods(operator: str, value: Any) -> Json:
     return count(operator, value, type="event_periods", period="day", last=7)
 
@@ -128,6 +136,11 @@ CONTRADICTIONS = {
     "sums": both(spent("sum", "gt", 100), spent("sum", "lte", 99)),
     "shares": both(sample(0, 50), sample(50, 100)),
     "periods": both(periods("gte", 5), periods("lt", 3)),
+    "a rank and its negation": both(
+        *({"type": "rank", "by": MEASURED, "top": 5, "negate": no} for no in (False, True))
+    ),
+    "a comparison of measures and its complement": both(compared("eq"), compared("neq")),
+    "a comparison of measures and its negation": both(compared("gt"), compared("gt", negate=True)),
     "a sequence and its negation": both(SEQUENCE, SEQUENCE | {"negate": True}),
     "a group and its negation": both(BUYERS, BUYERS | {"negate": True}),
     "a group and the negation of its parts": both(BUYERS, count("eq", 0), trait("is_true", negate=True)),
@@ -257,6 +270,11 @@ def test_the_tests_of_a_filter_are_looked_at_too():
     ("condition", "where"),
     [
         pytest.param(count("gte", 1, window={"from": "2026-06-16"}), "window", id="begins tomorrow"),
+        pytest.param(
+            compared("gt", right=MEASURED | {"window": {"from": "2026-06-16"}}),
+            "right/window",
+            id="a measure's begins tomorrow",
+        ),
         pytest.param(count("gte", 1, window={"from": "2026-06-15T12:00:00.000001Z"}), "window", id="just after as_of"),
         pytest.param(count("gte", 1, window={"to": "1900-01-01"}), "window", id="before everything"),
         pytest.param(SEQUENCE | {"search_window": {"from": "2027-01-01"}}, "search_window", id="of a sequence"),

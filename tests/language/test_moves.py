@@ -18,6 +18,7 @@ from segment_copilot.compiler import (
     Plan,
     SharedSlots,
     moves_between,
+    ranks_users,
     render_copies,
     render_persons,
 )
@@ -25,6 +26,7 @@ from segment_copilot.compiler.moves import EventsIn, differences, together
 from segment_copilot.compiler.slots import Range
 from segment_copilot.language.lengths import EARLIEST, LATEST, MICROSECOND
 from segment_copilot.stores.clickhouse import ClickHouse, Session
+from segment_copilot.stores.merging import ALIKE, ROWS
 from segment_copilot.stores.postgres import Postgres
 from tests.support.language.data_sets import SEGMENT_IDS, DataSet, deliver, draw_world, load_data_set
 from tests.support.language.reference import Event
@@ -64,10 +66,10 @@ async def evaluate(
 ) -> tuple[set[int], dict[int, set[str]]]:
     """The keys of who is to be evaluated, and the members among them by the place of the definition."""
     await session.fetch(CREATE_TOUCHED)
-    await session.insert("touched", ("user_id",), [(one,) for one in touched])
+    await session.insert("touched", ("user_id",), [(one,) for one in touched], tenant=asked.later[0].tenant_id)
     for query in render_persons(asked.later[0], asked.moves, since=since) + render_copies(asked.later):
         await session.fetch(query.sql, query.params)
-    persons = {row[0] for row in (await session.fetch("SELECT user_key FROM touched_persons")).rows}
+    persons = {row[0] for row in (await session.fetch("SELECT user_key FROM touched_persons", merge=ROWS)).rows}
     return persons, await members(session, SharedSlots(asked.later, names=TOUCHED), len(asked.later))
 
 
@@ -76,14 +78,14 @@ async def members(session: Session, shared: SharedSlots, number: int) -> dict[in
     for query in (shared.create(), shared.create_members(range(number))):
         await session.fetch(query.sql, query.params)
     found = {index: set[str]() for index in range(number)}
-    for index, user_id in (await session.fetch("SELECT segment_id, user_id FROM shared_members")).rows:
+    for index, user_id in (await session.fetch("SELECT segment_id, user_id FROM shared_members", merge=ROWS)).rows:
         found[index].add(user_id)
     return found
 
 
 async def keys_of(clickhouse: ClickHouse, user_ids: list[str]) -> dict[str, int]:
     sql = "SELECT id, sipHash64(id) FROM (SELECT arrayJoin({ids:Array(String)}) AS id)"
-    return dict((await clickhouse.fetch(sql, {"ids": user_ids}, purpose="preview")).rows)
+    return dict((await clickhouse.fetch(sql, {"ids": user_ids}, purpose="preview", merge=ALIKE)).rows)
 
 
 async def test_who_moves_is_named_and_evaluated_by_copied_rows_as_by_all(module_clickhouse: ClickHouse, data: DataSet):
@@ -92,7 +94,10 @@ async def test_who_moves_is_named_and_evaluated_by_copied_rows_as_by_all(module_
         step, edge = STEPS[run % len(STEPS)], draw.one(data.world.as_ofs)
         # so that the edges, on which the values of the data set lie, are those of either instant
         since, as_of = draw.one([(edge - step, edge), (edge, edge + step)])
-        asked = ask(data, [draw.definition(SEGMENT_IDS) for _ in range(DEFINITIONS)], since, as_of)
+        drawn = [draw.definition(SEGMENT_IDS) for _ in range(DEFINITIONS)]
+        of_all = [one for one in drawn if ranks_users(data.plan(one, as_of).root)]
+        assert all(moves_between(data.plan(one, since), data.plan(one, as_of)) is None for one in of_all)
+        asked = ask(data, [one for one in drawn if one not in of_all], since, as_of)
         universe = data.universe(as_of)
         touched = draw.random.sample(sorted(universe), 3)
         async with module_clickhouse.session(purpose="compute") as session:

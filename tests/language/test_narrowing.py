@@ -9,6 +9,7 @@ import pytest
 from segment_copilot.compiler import Conditions, Plan, read_narrowing, render_narrowing
 from segment_copilot.compiler.slots import GroupNode, Node
 from segment_copilot.stores.clickhouse import ClickHouse
+from segment_copilot.stores.merging import SUMS
 from segment_copilot.stores.postgres import Postgres
 from tests.support.language.data_sets import SEGMENT_IDS, DataSet, load_data_set
 from tests.support.language.strategies import Draw
@@ -65,7 +66,7 @@ async def test_every_number_is_what_the_interpreter_says_of_the_definition_cut_d
         nodes = (*conditions.inclusions, *conditions.exclusions)
 
         query = render_narrowing(plan, conditions, nodes)
-        rows = (await module_clickhouse.fetch(query.sql, query.params, purpose="preview")).rows
+        rows = (await module_clickhouse.fetch(query.sql, query.params, purpose="preview", merge=SUMS)).rows
         found = read_narrowing(rows[0], conditions, nodes)
 
         told = [len(data.read(each, as_of, universe)) for each in cuts]

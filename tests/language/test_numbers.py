@@ -19,6 +19,7 @@ from segment_copilot.compiler import compile_definition, render_members
 from segment_copilot.language import parse
 from segment_copilot.language.catalog import Catalog
 from segment_copilot.stores.clickhouse import ClickHouse
+from segment_copilot.stores.merging import ROWS
 from segment_copilot.stores.postgres import Postgres
 from tests.support.language.data_sets import deliver, fetch_members
 from tests.support.language.reference import IDENTIFY, Event, members
@@ -105,7 +106,7 @@ async def test_each_sub_column_alone_loses_numbers(
             "SELECT user_key FROM events WHERE tenant_id = {tenant:UInt32} AND event_type = 'view'"
             f" AND payload.n.:{type_} IS NOT NULL)"
         )
-        rows = (await module_clickhouse.fetch(sql, {"tenant": stored[0].id}, purpose="compute")).rows
+        rows = (await module_clickhouse.fetch(sql, {"tenant": stored[0].id}, purpose="compute", merge=ROWS)).rows
         assert {row[0] for row in rows} == users, type_
 
 

@@ -17,6 +17,7 @@ import pytest
 from benchmarks.many import FORMS, TYPES, formed, many
 from segment_copilot.compiler import KeyRange, SharedSlots, key_ranges, leaves, render_counts, render_keys, shape_of
 from segment_copilot.stores.clickhouse import ClickHouse
+from segment_copilot.stores.merging import ROWS, SUMS
 from segment_copilot.stores.postgres import Postgres
 from tests.support.language.compiled_text import compiled, planned
 from tests.support.language.data_sets import WAYS, DataSet, fetch_members, load_data_set
@@ -257,13 +258,13 @@ async def test_many_traits_in_ranges_of_keys_and_counted_by_themselves(module_cl
     found = 0
     for keys in (KeyRange(0, 2**63 - 1), KeyRange(2**63, 2**64 - 1)):
         query = render_keys(plan, keys=keys)
-        found += len((await module_clickhouse.fetch(query.sql, query.params, purpose="preview")).rows)
+        found += len((await module_clickhouse.fetch(query.sql, query.params, purpose="preview", merge=ROWS)).rows)
     assert found == len(means)
 
     definition, _ = weighed.definition("OR", range(90), negate=False)
     plan = data.plan(definition, weighed.as_of)
     query = render_counts(plan, leaves(plan.root))
-    ((_, *counts),) = (await module_clickhouse.fetch(query.sql, query.params, purpose="preview")).rows
+    ((_, *counts),) = (await module_clickhouse.fetch(query.sql, query.params, purpose="preview", merge=SUMS)).rows
     assert counts == [len(users) for _, users in weighed.users]
 
 

@@ -10,12 +10,13 @@ import msgspec
 import pytest
 from msgspec import Struct
 
-from segment_copilot.compiler import compile_definition, render_members
+from segment_copilot.compiler import KeyRange, compile_definition, render_is_member, render_members
 from segment_copilot.events import Event as StoredEvent
 from segment_copilot.events import write_block
 from segment_copilot.language import decode, parse
 from segment_copilot.language.catalog import Catalog
 from segment_copilot.stores.clickhouse import ClickHouse
+from segment_copilot.stores.merging import ROWS
 from tests.support.language.data_sets import WAYS, Way
 from tests.support.language.reference import Event, accept, members
 
@@ -100,7 +101,186 @@ def had(occurrence: str, days: int, **fields: Any) -> dict[str, Any]:
     return asked | {"occurrence": occurrence, "window_days": days} | fields
 
 
+def measured(measure: str, kind: str = "view", **fields: Any) -> dict[str, Any]:
+    of_values = {} if measure in {"count", "days_active"} else {"property": "x"}
+    return {"measure": measure, "event_type": kind} | of_values | fields
+
+
+def compared(left: dict[str, Any], operator: str, right: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    return {"type": "measure_compare", "left": left, "operator": operator, "right": right} | fields
+
+
+CLICKS = [
+    *(event(user, kind="open") for user in "aaaaaaaaaabbbbbbbbbbcd"),
+    *(event(user, kind="click") for user in "abbce"),
+    event("f", kind="other"),
+]
+"""Ten opened and one, two clicked; one opened and clicked; one opened; one clicked; neither."""
+
+SPENT = [
+    *(
+        event(user, 60 * 24 * days, x=x)
+        for user, days, x in [("a", 1, 0.1), ("a", 1, 0.2), ("a", 40, 0.3), ("b", 1, 5)]
+    ),
+    *(event(user, 60 * 24 * days, x=x) for user, days, x in [("c", 40, 7), ("d", 1, "none"), ("d", 40, True)]),
+    *(event(user, 60 * 24 * days, x=x) for user, days, x in [("e", 1, 1), ("e", 1, 2), ("e", 40, 1.5), ("f", 1, 1e13)]),
+]
+"""Views in the last 30 days and before: equal sums, only late, only early, no number, equal averages, one beyond sums."""
+
+LATE: dict[str, Any] = {"window": {"last": "30d"}}
+EARLY: dict[str, Any] = {"window": {"between": ["60d", "30d"]}}
+
+
+def rank(measure: str, negate: bool = False, **fields: Any) -> dict[str, Any]:  # noqa: FBT001
+    by = {name: fields.pop(name) for name in ("event_type", "where", "window") if name in fields}
+    return {"type": "rank", "by": measured(measure, kind=by.pop("event_type", "view"), **by), "negate": negate} | fields
+
+
+JUST_BELOW = 8999999999999.998046875  # 9 × 10^12; there is no double between the two
+
+RANKED = [
+    *(
+        event(user, minutes, x=x)
+        for user, minutes, x in [("d", 1, 5), ("d", 2, 5), ("a", 1, 10), ("c", 1, 10), ("b", 1, 3)]
+    ),
+    *(event(user, 60 * 24 * 40, x=x) for user, x in [("b", -0.0), ("e", "none"), ("f", 1e13)]),
+    event("g", kind="other"),
+]
+"""Sums: a, c and d 10, b 3; of e and f none. Averages: a and c 10, d 5, b 1.5. Times: b and d 2, the others once; g never."""
+
+EXPECTED = [
+    ("sum", {"top": 1}, "a"),
+    ("sum", {"top": 2}, "ac"),
+    ("sum", {"top": 3}, "acd"),
+    ("sum", {"top": 10_000_000}, "abcd"),
+    ("sum", {"bottom": 1}, "b"),
+    ("sum", {"bottom": 2}, "ab"),
+    ("sum", {"bottom": 3}, "abc"),
+    ("sum", {"bottom": 10_000_000}, "abcd"),
+    ("sum", {"top_percent": 100}, "abcd"),
+    ("sum", {"top_percent": 1}, "a"),
+    ("sum", {"top_percent": 25}, "a"),
+    ("sum", {"top_percent": 25.001}, "ac"),
+    ("sum", {"bottom_percent": 75}, "abc"),
+    ("sum", {"top": 2, "window": {"last": "30d"}}, "ac"),
+    ("sum", {"top_percent": 50, "event_type": "other"}, ""),
+    ("avg", {"top": 3}, "acd"),
+    ("avg", {"bottom": 2}, "bd"),
+    ("min", {"top": 1}, "f"),
+    ("min", {"bottom": 1}, "b"),
+    ("max", {"bottom_percent": 20}, "b"),
+    ("max", {"top": 2}, "af"),
+    ("count", {"top": 2}, "bd"),
+    ("count", {"top": 3}, "abd"),
+    ("count", {"bottom": 4}, "acef"),
+    ("count", {"top_percent": 100, "event_type": "*"}, "abcdefg"),
+    ("count_distinct", {"top": 1}, "b"),
+    ("count_distinct", {"bottom": 2}, "ac"),
+    ("days_active", {"top": 1}, "b"),
+    ("days_active", {"bottom_percent": 0.001}, "a"),
+]
+
 CASES = [
+    *(
+        Case(
+            f"rank by {measure} {fields}{' negated' * negate}", rank(measure, negate=negate, **fields), RANKED, expected
+        )
+        for measure, fields, yes in EXPECTED
+        for negate, expected in [(False, yes), (True, "".join(sorted({*"abcdefg"} - {*yes})))]
+    ),
+    Case(
+        "a rank is among everybody, whatever stands beside it",
+        group("AND", rank("count", top=2), viewed(1), viewed(3, "lt", event_type="other"), rank("sum", top=3)),
+        RANKED,
+        "d",
+    ),
+    Case(
+        "ties by the bytes of the id",
+        rank("count", top=2),
+        [event("é"), event("z"), event("Z"), event("🙂")],
+        "Zz",
+    ),
+    Case(
+        "averages that differ by less than a double tells",
+        rank("avg", top=1),
+        [event("a", x=JUST_BELOW), *(event("b", minutes, x=x) for minutes, x in enumerate([*[JUST_BELOW] * 3, 9e12]))],
+        "b",
+    ),
+    *(
+        Case(f"clicks {operator} {factor} of what was opened{' negated' * negate}", condition, CLICKS, expected)
+        for operator, factor, yes in [
+            ("gte", 0.1, "abcef"),
+            ("gt", 0.1, "bce"),
+            ("lt", 0.2, "ad"),
+            ("lte", 0.2, "abdf"),
+            ("eq", 0.1, "af"),
+            ("neq", 0.1, "bcde"),
+            ("gt", 0.100001, "bce"),
+            ("gte", 0.100001, "bcef"),
+            ("gte", 0, "abcdef"),
+            ("gt", -1, "abcde"),
+        ]
+        for negate, expected in [(False, yes), (True, "".join(sorted({*"abcdef"} - {*yes})))]
+        for condition in [
+            compared(measured("count", "click"), operator, measured("count", "open"), factor=factor, negate=negate)
+        ]
+    ),
+    *(
+        Case(
+            f"{left} {operator} the {right} before",
+            compared(measured(left, **LATE), operator, measured(right, **EARLY)),
+            SPENT,
+            expected,
+        )
+        for left, operator, right, expected in [
+            ("sum", "eq", "sum", "adf"),
+            ("sum", "neq", "sum", "bce"),
+            ("sum", "gt", "sum", "be"),
+            ("sum", "lte", "sum", "acdf"),
+            ("avg", "eq", "avg", "e"),
+            ("avg", "neq", "avg", "abcdf"),
+            ("avg", "lt", "max", "a"),
+            ("max", "gt", "min", "e"),
+            ("min", "lt", "avg", "ae"),
+            ("count", "gt", "count", "abef"),
+            ("count", "gt", "avg", "ae"),
+            ("count_distinct", "lt", "sum", "c"),
+            ("sum", "gte", "count_distinct", "bef"),
+        ]
+    ),
+    Case(
+        "days with a view, by the local clock, against views",
+        compared(measured("days_active"), "lt", measured("count")),
+        [
+            at("a", "2026-03-28T22:59:59.999999Z"),
+            at("a", "2026-03-28T23:00:00Z"),
+            at("b", "2026-03-28T23:00:00Z"),
+            at("b", "2026-03-29T21:59:59.999999Z"),  # a day of 23 hours
+            at("c", "2026-10-24T22:00:00Z"),
+            at("c", "2026-10-25T22:59:59.999999Z"),  # a day of 25 hours
+            at("d", "2026-10-25T22:59:59.999999Z"),
+            at("d", "2026-10-25T23:00:00Z"),
+        ],
+        "bc",
+        REPEATED + timedelta(days=1),
+        "Europe/Madrid",
+    ),
+    Case(
+        "an identify is none of all events, and may be compared with them",
+        compared(measured("count", "*"), "lt", measured("count", "context_identified", **LATE)),
+        [event("a"), identify("a"), identify("b"), identify("c"), identify("c"), event("c"), event("d")],
+        "bc",
+    ),
+    Case(
+        "of one type, read with another condition of a shorter window",
+        group(
+            "AND",
+            viewed(1, window_days=30),
+            compared(measured("sum"), "gt", measured("sum", where=[{"property": "x", "operator": "gt", "value": 0.2}])),
+        ),
+        SPENT,
+        "a",
+    ),
     *(
         Case(f"windows that are read together: {name}", group(logic, *conditions), LAST_OF_WINDOWS, expected)
         for name, logic, conditions, expected in [
@@ -640,7 +820,7 @@ async def compiled_members(clickhouse: ClickHouse, tenant_id: int, case: Case, w
     )
     shape, traits = way
     query = render_members(compiled.plan, shape=shape, traits=traits)
-    return {row[1] for row in (await clickhouse.fetch(query.sql, query.params, purpose="compute")).rows}
+    return {row[1] for row in (await clickhouse.fetch(query.sql, query.params, purpose="compute", merge=ROWS)).rows}
 
 
 async def store(clickhouse: ClickHouse, tenant_id: int, history: list[Event]) -> None:
@@ -692,5 +872,16 @@ async def test_of_several_segments_any_is_enough_and_none_is_asked(module_clickh
     ).plan
     for shape, traits in WAYS:
         query = render_members(plan, shape=shape, traits=traits)
-        rows = (await module_clickhouse.fetch(query.sql, query.params, purpose="compute")).rows
+        rows = (await module_clickhouse.fetch(query.sql, query.params, purpose="compute", merge=ROWS)).rows
         assert {row[1] for row in rows} == set(expected), shape
+
+
+def test_whoever_is_asked_about_everybody_is_ranked():
+    """The events of all are read for one user, and in a range of keys."""
+    definition = {"logic": "AND", "conditions": [rank("count", top=1)]}
+    parsed = parse(json.dumps(definition).encode())
+    plan = compile_definition(parsed, catalog=Catalog(), references={}, tenant_id=1, as_of=AS_OF).plan
+    for query in (render_is_member(plan, user_id="a"), render_members(plan, keys=KeyRange(0, 2**63))):
+        events = query.sql[query.sql.index("FROM events") : query.sql.index("GROUP BY")]
+        assert "user_key =" not in events
+        assert "user_key BETWEEN" not in events

@@ -17,6 +17,7 @@ from segment_copilot.compiler import Plan, compile_definition, leaves, render_co
 from segment_copilot.language import parse
 from segment_copilot.language.catalog import Catalog
 from segment_copilot.stores.clickhouse import ClickHouse
+from segment_copilot.stores.merging import SUMS
 from segment_copilot.stores.postgres import Postgres
 from tests.support.language.data_sets import deliver, fetch_members
 from tests.support.language.reference import IDENTIFY, Event, Reading, people
@@ -213,7 +214,9 @@ async def test_both_readings_agree_on_every_stored_value(
         some = conditions[start : start + A_QUERY]
         asked = plan(tenant, some, timezone)
         query = render_counts(asked, leaves(asked.root))
-        counts = (await module_clickhouse.fetch(query.sql, query.params, purpose="compute")).rows[0][-len(some) :]
+        counts = (await module_clickhouse.fetch(query.sql, query.params, purpose="compute", merge=SUMS)).rows[0][
+            -len(some) :
+        ]
         for condition, count in zip(some, counts, strict=True):
             read = reading.members({"logic": "AND", "conditions": [condition]}, universe)
             if count != len(read):

@@ -38,6 +38,8 @@ SINCE_HOLDERS = [
     "postgres/0022_read_lists.sql",
     "postgres/0023_kept_slots.sql",
     "postgres/0024_audit.sql",
+    "postgres/0025_event_retention.sql",
+    "postgres/0030_shard_placement.sql",
 ]
 BITMAPS = "clickhouse/0006_membership_bitmaps.sql"
 CURRENT = "clickhouse/0002_traits_current.sql"

@@ -15,8 +15,10 @@ from msgspec import Struct
 
 from segment_copilot.stores import migrations
 from segment_copilot.stores.clickhouse import ClickHouse, open_clickhouse
+from segment_copilot.stores.cluster import open_cluster
+from segment_copilot.stores.merging import ALIKE
 from segment_copilot.stores.postgres import Postgres, open_postgres
-from tests.support.engines import Servers
+from tests.support.engines import TEST_CLUSTER, Servers
 
 
 def with_database(url: str, name: str) -> str:
@@ -83,14 +85,16 @@ async def postgres_database(url: str, *, template: str) -> AsyncGenerator[str]:
 
 
 @contextlib.asynccontextmanager
-async def clickhouse_database(url: str) -> AsyncGenerator[str]:
-    """A database with a new name; dropped afterwards."""
+async def clickhouse_database(url: str, *other_shards: str) -> AsyncGenerator[str]:
+    """A database with a new name on one server, or on each shard; dropped afterwards."""
     name = new_name()
-    await run_clickhouse(url, f"CREATE DATABASE {name}")
+    for one in (url, *other_shards):
+        await run_clickhouse(one, f"CREATE DATABASE {name}")
     try:
         yield with_database(url, name)
     finally:
-        await run_clickhouse(url, f"DROP DATABASE {name}")
+        for one in (url, *other_shards):
+            await run_clickhouse(one, f"DROP DATABASE {name}")
 
 
 class Template(Struct, frozen=True):
@@ -100,13 +104,15 @@ class Template(Struct, frozen=True):
     """PostgreSQL's, which nobody connects to."""
     tables: tuple[str, ...]
     """What makes ClickHouse's tables in the database of a connection."""
+    other_shards: tuple[str, ...]
 
     async def make_tables(self, url: str) -> None:
         """What `migrate` does to ClickHouse, at a third of the cost: tables are made as they are in the end.
 
         It is not written down: the copy of PostgreSQL's template says it is done.
         """
-        await run_clickhouse(url, *self.tables)
+        for one in (url, *self.other_shards):
+            await run_clickhouse(with_database(one, urlsplit(url).path.removeprefix("/")), *self.tables)
 
 
 TABLES = "SELECT create_table_query FROM system.tables WHERE database = currentDatabase() ORDER BY name"
@@ -118,14 +124,15 @@ async def template(servers: Servers) -> AsyncGenerator[Template]:
     name = new_name()
     await run_postgres(servers.database_url, f"CREATE DATABASE {name}")
     async with (
-        clickhouse_database(servers.clickhouse_url) as url,
-        open_clickhouse(url) as clickhouse,
+        clickhouse_database(servers.clickhouse_url, *servers.other_shards) as url,
         open_postgres(with_database(servers.database_url, name)) as postgres,
+        open_stores(url, postgres) as clickhouse,
     ):
         await migrations.migrate(postgres, clickhouse)
-        made = await clickhouse.fetch(TABLES, purpose="migrate")
+        made = await clickhouse.fetch(TABLES, purpose="migrate", merge=ALIKE)
         qualified = f" {urlsplit(url).path.removeprefix('/')}."
-    yield Template(name, tuple(statement.replace(qualified, " ") for (statement,) in made.rows))
+    tables = tuple(statement.replace(qualified, " ") for (statement,) in made.rows)
+    yield Template(name, tables, servers.other_shards)
     await drop_database(servers.database_url, name)
 
 
@@ -170,7 +177,7 @@ def clickhouse_url(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 async def own_clickhouse_url(servers: Servers, template: Template) -> AsyncGenerator[str]:
     """A migrated ClickHouse database of this test."""
-    async with clickhouse_database(servers.clickhouse_url) as url:
+    async with clickhouse_database(servers.clickhouse_url, *servers.other_shards) as url:
         await template.make_tables(url)
         yield url
 
@@ -178,7 +185,7 @@ async def own_clickhouse_url(servers: Servers, template: Template) -> AsyncGener
 @pytest.fixture(scope="module")
 async def module_clickhouse_url(servers: Servers, template: Template) -> AsyncGenerator[str]:
     """A migrated ClickHouse database of this module."""
-    async with clickhouse_database(servers.clickhouse_url) as url:
+    async with clickhouse_database(servers.clickhouse_url, *servers.other_shards) as url:
         await template.make_tables(url)
         yield url
 
@@ -186,7 +193,7 @@ async def module_clickhouse_url(servers: Servers, template: Template) -> AsyncGe
 @pytest.fixture
 async def empty_clickhouse_url(servers: Servers) -> AsyncGenerator[str]:
     """A ClickHouse database without tables."""
-    async with clickhouse_database(servers.clickhouse_url) as url:
+    async with clickhouse_database(servers.clickhouse_url, *servers.other_shards) as url:
         yield url
 
 
@@ -197,10 +204,15 @@ async def postgres(database_url: str) -> AsyncGenerator[Postgres]:
         yield opened
 
 
+def open_stores(url: str, postgres: Postgres) -> contextlib.AbstractAsyncContextManager[ClickHouse]:
+    """ClickHouse as the service opens it: one server, or the shards of these tests."""
+    return open_cluster(url, name=TEST_CLUSTER, postgres=postgres) if TEST_CLUSTER else open_clickhouse(url)
+
+
 @pytest.fixture
-async def clickhouse(clickhouse_url: str) -> AsyncGenerator[ClickHouse]:
+async def clickhouse(clickhouse_url: str, postgres: Postgres) -> AsyncGenerator[ClickHouse]:
     """This test's ClickHouse, opened."""
-    async with open_clickhouse(clickhouse_url) as opened:
+    async with open_stores(clickhouse_url, postgres) as opened:
         yield opened
 
 
@@ -212,7 +224,7 @@ async def module_postgres(module_database_url: str) -> AsyncGenerator[Postgres]:
 
 
 @pytest.fixture(scope="module")
-async def module_clickhouse(module_clickhouse_url: str) -> AsyncGenerator[ClickHouse]:
+async def module_clickhouse(module_clickhouse_url: str, module_postgres: Postgres) -> AsyncGenerator[ClickHouse]:
     """This module's ClickHouse, opened."""
-    async with open_clickhouse(module_clickhouse_url) as opened:
+    async with open_stores(module_clickhouse_url, module_postgres) as opened:
         yield opened

@@ -3,6 +3,9 @@
 Servers are taken in this order: TEST_DATABASE_URL and TEST_CLICKHOUSE_URL, Docker, embedded; TEST_ENGINES names one of
 `dsn`, `docker`, `embedded` and then nothing else is tried. DATABASE_URL and CLICKHOUSE_URL are never touched: tests
 create and drop databases. The user of the given URLs must be allowed to do that (in ClickHouse: segment_copilot*).
+
+TEST_CLICKHOUSE_SHARDS=2 starts two embedded servers of ClickHouse as the shards of a cluster, and everything that opens the
+stores by `resources` or `clickhouse` then has the users of its tests spread over both.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ import pytest
 from msgspec import Struct
 
 from segment_copilot.embedded import Engines, binaries, start_engines
+from segment_copilot.embedded.clickhouse_config import CLUSTER
 
 Source = Literal["dsn", "docker", "embedded"]
 POSTGRES_IMAGE = "postgres:18"
@@ -43,6 +47,13 @@ class Servers(Struct, frozen=True):
     source: Source
     database_url: str
     clickhouse_url: str
+    other_shards: tuple[str, ...] = ()
+    """URLs of the other shards of the cluster that `clickhouse_url` is the first of."""
+
+
+SHARDS = int(os.environ.get("TEST_CLICKHOUSE_SHARDS", "1"))
+TEST_CLUSTER = CLUSTER if SHARDS > 1 else ""
+"""What CLICKHOUSE_CLUSTER is in tests."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -57,6 +68,8 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 def choose_source() -> Source:
     """Which servers this session uses, by the environment and by what is there."""
+    if SHARDS > 1:
+        return "embedded"
     demanded = os.environ.get("TEST_ENGINES", "auto")
     if demanded not in {"auto", "dsn", "docker", "embedded"}:
         raise pytest.UsageError(f"TEST_ENGINES is {demanded!r}; it may be auto, dsn, docker or embedded.")
@@ -99,6 +112,7 @@ def describe_source(source: Source) -> str:
     else:
         postgres = binaries.version(binaries.find_programs())
         versions = f"PostgreSQL {postgres}, ClickHouse of chdb-core {importlib.metadata.version('chdb-core')}"
+        versions += f" as {SHARDS} shards" if SHARDS > 1 else ""
     return f"engines: {source} ({versions})"
 
 
@@ -123,8 +137,9 @@ def run_servers(source: Source) -> Generator[Servers]:
         with run_containers() as servers:
             yield servers
     else:
-        with run_embedded() as engines:
-            yield Servers(source, engines.database_url, engines.clickhouse_url)
+        with run_embedded(shards=SHARDS) as engines:
+            others = tuple(engine.url for engine in engines.other_shards)
+            yield Servers(source, engines.database_url, engines.clickhouse_url, others)
 
 
 @contextlib.contextmanager
@@ -169,9 +184,9 @@ def memory() -> Path | None:
 
 
 @contextlib.contextmanager
-def run_embedded() -> Generator[Engines]:
+def run_embedded(*, shards: int = 1) -> Generator[Engines]:
     """Both engines from the wheels in a directory of their own."""
-    with data_directory() as path, start_engines(path, durable=False) as engines:
+    with data_directory() as path, start_engines(path, durable=False, shards=shards) as engines:
         yield engines
 
 

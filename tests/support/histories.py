@@ -18,6 +18,7 @@ from segment_copilot.language import encode
 from segment_copilot.language.lengths import MICROSECOND
 from segment_copilot.lists import Window
 from segment_copilot.resources import Resources
+from segment_copilot.stores.merging import ROWS
 from tests.support.language.data_sets import draw_world, sent_event, user_ids
 from tests.support.language.reference import Said
 from tests.support.language.strategies import Draw
@@ -84,7 +85,8 @@ async def computed(
     async with resources.clickhouse.session(purpose="compute") as session:
         for query in (shared.create(), shared.create_members(segment_ids)):
             await session.fetch(query.sql, query.params)
-        for segment_id, user_id in (await session.fetch("SELECT segment_id, user_id FROM shared_members")).rows:
+        rows = (await session.fetch("SELECT segment_id, user_id FROM shared_members", merge=ROWS)).rows
+        for segment_id, user_id in rows:
             found[segment_id].add(user_id)
     return found
 

@@ -17,6 +17,7 @@ import pytest
 SOURCES = Path(__file__).parents[1] / "frontends"
 CLIENTS = Path(__file__).parents[1] / "clients"
 HOSTS = Path(__file__).parents[1] / "hosts"
+REACT = Path(__file__).parents[2] / "docs" / "examples" / "react"
 
 RunNode = Callable[..., Awaitable[Any]]
 """Run a script of `tests/frontends` with arguments (texts, or values sent as JSON); what it prints, decoded."""
@@ -45,6 +46,12 @@ def node_packages(request: pytest.FixtureRequest, node: str) -> Path:
 def client_packages(request: pytest.FixtureRequest, node: str) -> Path:
     """The same of `tests/clients`: linters of the OpenAPI document, and a generator of clients."""
     return _installed(CLIENTS, request)
+
+
+@pytest.fixture(scope="session")
+def react_packages(request: pytest.FixtureRequest, node: str) -> Path:
+    """The same of `docs/examples/react`."""
+    return _installed(REACT, request)
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,7 @@ from segment_copilot.resources import Resources, open_resources
 from segment_copilot.settings import Settings
 from segment_copilot.stores.migrations import migrate
 from tests.support.databases import shares_databases
+from tests.support.engines import TEST_CLUSTER
 
 NOW = datetime(2026, 6, 15, 12, 0, tzinfo=UTC)
 """The instant that tests ask about."""
@@ -37,6 +38,7 @@ async def resources(database_url: str, clickhouse_url: str) -> AsyncGenerator[Re
     settings = Settings(
         database_url=database_url,
         clickhouse_url=clickhouse_url,
+        clickhouse_cluster=TEST_CLUSTER,
         outgoing_allow=LOOPBACK,
         secrets_keys=(SECRETS_KEY,),
         refresh_default="manual",
@@ -52,6 +54,7 @@ async def module_resources(module_database_url: str, module_clickhouse_url: str)
     settings = Settings(
         database_url=module_database_url,
         clickhouse_url=module_clickhouse_url,
+        clickhouse_cluster=TEST_CLUSTER,
         outgoing_allow=LOOPBACK,
         secrets_keys=(SECRETS_KEY,),
         refresh_default="manual",

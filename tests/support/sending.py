@@ -19,6 +19,7 @@ from segment_copilot.activations.secrets import new_key
 from segment_copilot.lists import Window
 from segment_copilot.resources import Resources, open_resources
 from segment_copilot.settings import Settings
+from tests.support.engines import TEST_CLUSTER
 from tests.support.receiver import Receiver, receiving
 from tests.support.resources import NOW, remembering
 
@@ -103,6 +104,7 @@ async def sending_resources(
     settings = Settings(
         database_url=module_database_url,
         clickhouse_url=module_clickhouse_url,
+        clickhouse_cluster=TEST_CLUSTER,
         outgoing_allow=LOOPBACK,
         secrets_keys=KEYS[:1],
         files_directory=str(tmp_path_factory.mktemp("files")),

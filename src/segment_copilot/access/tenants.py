@@ -77,6 +77,10 @@ class Tenants:
         sql = f"UPDATE tenants SET events_per_month = $2 WHERE id = $1 RETURNING {_COLUMNS}"
         return _tenant(await self._postgres.fetchrow(sql, tenant.id, limit), tenant.slug)
 
+    async def set_event_days(self, tenant: Tenant, days: int | None) -> None:
+        """Change for how many days the tenant's events are kept; None: for ever. What was dropped stays so."""
+        await self._postgres.execute("UPDATE tenants SET event_days = $2 WHERE id = $1", tenant.id, days)
+
     async def delete(self, tenant: Tenant) -> None:
         """Delete the tenant with its keys and whatever PostgreSQL removes along with its row.
 

@@ -19,6 +19,7 @@ from segment_copilot.audiences.members import Members
 from segment_copilot.events.identity_links import PERSON_KEY, with_links
 from segment_copilot.language.paths import parse_path
 from segment_copilot.stores.clickhouse import ClickHouse
+from segment_copilot.stores.merging import ALIKE, ROWS, grouped, ordered
 from segment_copilot.stores.postgres import Postgres, Record
 
 _TOGETHER: Final = 1_000
@@ -157,7 +158,7 @@ class ChangesToSend:
         """Return users with the newest values of the *traits* that they have."""
         if not traits or not user_ids:
             return tuple(Recipient(user_id) for user_id in user_ids)
-        rows = (await self._clickhouse.fetch(_KEYS, {"users": list(user_ids)}, purpose="transfer")).rows
+        rows = (await self._clickhouse.fetch(_KEYS, {"users": list(user_ids)}, purpose="transfer", merge=ALIKE)).rows
         keys: dict[str, int] = dict(rows)
         columns = {path: await self._values(tenant, path, list(keys.values())) for path in traits}
         return tuple(
@@ -171,7 +172,7 @@ class ChangesToSend:
         name, *inside = parse_path(path)
         steps = ".".join(("v", *(step.replace(".", "%2E") for step in inside)))
         params = {"tenant": tenant.id, "property": name, "path": steps, "keys": keys}
-        rows = (await self._clickhouse.fetch(_VALUES, params, purpose="transfer")).rows
+        rows = (await self._clickhouse.fetch(_VALUES, params, purpose="transfer", merge=ROWS)).rows
         return {key: msgspec.json.decode(text) for key, text in rows}
 
     async def _published_at(self, tenant: Tenant, computation_id: int) -> datetime | None:
@@ -187,7 +188,7 @@ class ChangesToSend:
             return {}, until
         sql = f"SELECT is_in, count() FROM ({_NET}) GROUP BY is_in"
         params = _params(tenant, segment_id, sets, 0)
-        rows = (await self._clickhouse.fetch(sql, params, purpose="transfer")).rows
+        rows = (await self._clickhouse.fetch(sql, params, purpose="transfer", merge=grouped(1, "add"))).rows
         return {bool(is_in): count for is_in, count in rows}, sets[-1]["id"] if len(sets) == _TOGETHER else until
 
     async def _net(
@@ -197,7 +198,7 @@ class ChangesToSend:
             return []
         sql = f"{_NET}{' AND NOT is_in' if only_left else ''} ORDER BY user_key LIMIT {{limit:UInt32}}"
         params = _params(tenant, segment_id, sets, after) | {"limit": limit}
-        return (await self._clickhouse.fetch(sql, params, purpose="transfer")).rows
+        return (await self._clickhouse.fetch(sql, params, purpose="transfer", merge=ordered(0, limit=limit))).rows
 
 
 def _params(tenant: Tenant, segment_id: int, sets: Sequence[Record], after: int) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from segment_copilot.access.tenants import Tenant
 from segment_copilot.audiences.references import not_found
 from segment_copilot.lists import FIRST_PAGE, Listed, Window, read_cursor, write_cursor
 from segment_copilot.stores.clickhouse import ClickHouse
+from segment_copilot.stores.merging import grouped, ordered
 from segment_copilot.stores.postgres import Postgres, Record
 
 _COMPARE: Final = """
@@ -126,11 +127,13 @@ class MembershipChanges:
         await self._clickhouse.execute(
             _COMPARE, {**params, **befores, "runs": runs, "computations": list(sets)}, purpose="compute"
         )
-        found = (await self._clickhouse.fetch(_DIFFERENCES, params, purpose="compute")).rows
+        found = (
+            await self._clickhouse.fetch(_DIFFERENCES, params, purpose="compute", merge=grouped(1, "add", "add"))
+        ).rows
         if found:
             await self._clickhouse.execute(_WRITE, params, purpose="compute")
         sized = {"tenant": tenant.id, "segments": params["segments"], "runs": runs}
-        sizes = dict((await self._clickhouse.fetch(_SIZES, sized, purpose="compute")).rows)
+        sizes = dict((await self._clickhouse.fetch(_SIZES, sized, purpose="compute", merge=grouped(1, "add"))).rows)
         differences = {change_set: (entered, left) for change_set, entered, left in found}
         return {
             one.computation_id: Comparison(change_set, sizes.get(one.run_id, 0), *differences.get(change_set, (0, 0)))
@@ -177,7 +180,8 @@ class MembershipChanges:
             "limit": limit,
             "offset": offset,
         }
-        rows = (await self._clickhouse.fetch(_READ, params, purpose="members")).rows
+        pages = ordered(0, 1, limit=limit, offset=offset)
+        rows = (await self._clickhouse.fetch(_READ, params, purpose="members", merge=pages)).rows
         at = {row["id"]: row["finished_at"] for row in wanted}
         return [
             MembershipChange(user_id, "entered" if has_entered else "left", at[computation_id], computation_id)

@@ -28,7 +28,9 @@ from segment_copilot.language import (
     EventTime,
     Exclusion,
     Group,
+    MeasureCompare,
     Monetary,
+    Rank,
     Recency,
     Sample,
     SegmentMembership,
@@ -38,8 +40,10 @@ from segment_copilot.language import (
 )
 from segment_copilot.language.describe import describe_condition
 from segment_copilot.language.lengths import Length, before
+from segment_copilot.language.measure_checks import RANKED
 from segment_copilot.language.value_types import other_value
 from segment_copilot.stores.clickhouse import ClickHouse, Purpose
+from segment_copilot.stores.merging import SUMS
 
 Logic = Literal["AND", "OR"]
 
@@ -177,7 +181,7 @@ class Explanations:
         """Count how the audience of a prepared definition comes about, stage by stage, by one query."""
         audience = _Audience(prepared.definition, prepared.compiled.plan.root)
         query = compiler.render_narrowing(prepared.compiled.plan, audience.conditions, audience.nodes)
-        result = await self._clickhouse.fetch(query.sql, query.params, purpose=purpose)
+        result = await self._clickhouse.fetch(query.sql, query.params, purpose=purpose, merge=SUMS)
         counted = _Counts(audience, compiler.read_narrowing(result.rows[0], audience.conditions, audience.nodes))
         stages = counted.stages(prepared.names)
         return Narrowing(
@@ -205,7 +209,7 @@ class Explanations:
         """Explain whether the user matches a prepared definition, and why: the person whose id this is."""
         plan, person = prepared.compiled.plan, await self._links.person(tenant, user_id)
         query = compiler.render_evidence(plan, user_id=person.user_id, other_ids=person.other_ids)
-        result = await self._clickhouse.fetch(query.sql, query.params, purpose=purpose)
+        result = await self._clickhouse.fetch(query.sql, query.params, purpose=purpose, user=person.user_id)
         found = compiler.read_evidence(plan, result.rows)
         zone = ZoneInfo(prepared.definition.timezone or tenant.timezone)
         parts = _Audience(prepared.definition, plan.root).leaves
@@ -402,7 +406,7 @@ def _measurement(leaf: Condition, verdict: Verdict, as_of: datetime, zone: ZoneI
             return measured or 0
         case EventCount() | Recency() | EventTime() | Monetary() | EventProperty() | EventPeriods():
             return measured
-        case UserProperty() | Sample() | Group():
+        case UserProperty() | Sample() | Group() | MeasureCompare() | Rank():
             return measured
         case _:
             assert_never(leaf)
@@ -423,6 +427,10 @@ def _threshold(leaf: Condition, verdict: Verdict) -> Any:
             return leaf.window_days if leaf.value2 is UNSET else [leaf.window_days, leaf.value2]
         case Sample():
             return [leaf.from_, leaf.to]
+        case MeasureCompare():
+            return leaf.factor
+        case Rank():
+            return {name: value for name in RANKED if (value := getattr(leaf, name)) is not UNSET}
         case EventProperty(occurrence="any"):
             return 1  # so many events have to pass the test
         case EventProperty(occurrence="every") | EventSequence() | SegmentMembership():

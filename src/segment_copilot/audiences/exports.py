@@ -40,6 +40,7 @@ from segment_copilot.language.paths import parse_path
 from segment_copilot.lists import FIRST_PAGE, Listed, Window
 from segment_copilot.stores.clickhouse import ClickHouse
 from segment_copilot.stores.leases import LENGTH, Lease, Leases, Queue
+from segment_copilot.stores.merging import ROWS, ordered
 from segment_copilot.stores.pages import BY_ID, Rows
 from segment_copilot.stores.postgres import Connection, Postgres, Record
 from segment_copilot.stores.presence import Presence
@@ -334,7 +335,8 @@ class Exports:
                 SELECT user_id, user_key FROM {users.sql} AND user_id > {{after:String}}
                 ORDER BY user_id LIMIT {{limit:UInt32}}"""
             params = {**users.params, "after": after, "limit": _PAGE}
-            members: list[tuple[Any, ...]] = (await self._clickhouse.fetch(sql, params, purpose="transfer")).rows
+            found = await self._clickhouse.fetch(sql, params, purpose="transfer", merge=ordered(0, limit=_PAGE))
+            members: list[tuple[Any, ...]] = found.rows
             page = {"after": after, "last": members[-1][0] if members else after}
             columns = [await self._values(path, users, page) for path in claim.traits] if members else []
             if users.state is not None and not await self._states.is_there(users.state):
@@ -370,7 +372,7 @@ class Exports:
               WHERE tenant_id = {{tenant:UInt32}} AND person_key IN (SELECT user_key FROM page))
             GROUP BY person HAVING text != ''"""
         params = {**users.params, **page, "property": name, "path": steps}
-        rows = (await self._clickhouse.fetch(sql, params, purpose="transfer")).rows
+        rows = (await self._clickhouse.fetch(sql, params, purpose="transfer", merge=ROWS)).rows
         return {key: msgspec.json.decode(text) for key, text in rows}
 
     async def _publish(self, claim: _Claim, *, rows: int, size: int, digest: bytes) -> bool:

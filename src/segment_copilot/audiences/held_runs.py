@@ -14,6 +14,7 @@ from pyroaring import BitMap
 
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.stores.clickhouse import ClickHouse
+from segment_copilot.stores.merging import ROWS
 
 _BYTES: Final = 256 * 2**20
 _LARGEST: Final = 2_000_000
@@ -61,18 +62,24 @@ class HeldRuns:
                 "numbers": list(found),
                 "largest": _LARGEST,
             }
-            for run_id, inside, state in (await self._clickhouse.fetch(_READ, params, purpose="members")).rows:
+            states = dict[UUID, list[str]]()
+            for run_id, inside, state in (
+                await self._clickhouse.fetch(_READ, params, purpose="members", merge=ROWS)
+            ).rows:
                 for number in inside:
                     found[number].add(run_id)
-                if state:
-                    self._hold(run_id, bytes.fromhex(state))
+                states.setdefault(run_id, []).append(state)
+            for run_id, parts in states.items():  # a part for each shard that has some of the members
+                if all(parts):
+                    self._hold(run_id, [bytes.fromhex(part) for part in parts])
         return found
 
-    def _hold(self, run_id: UUID, state: bytes) -> None:
+    def _hold(self, run_id: UUID, parts: Sequence[bytes]) -> None:
         if run_id in self._held:
             return
-        self._held[run_id] = (read_state(state), len(state))
-        self._bytes += len(state)
+        size = sum(map(len, parts))
+        self._held[run_id] = (BitMap.union(*map(read_state, parts)), size)
+        self._bytes += size
         while self._bytes > self._limit:
             _, (_, size) = self._held.popitem(last=False)
             self._bytes -= size

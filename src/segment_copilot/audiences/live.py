@@ -68,12 +68,13 @@ class LiveMemberships:
         every = await self._references.every(tenant)
         behind = {segment_id: one.referenced for segment_id, one in every.items()}
         catalog = await self._discovery.catalog(tenant)
+        linked = await self._links.has_any(tenant)
         plans, unevaluated = dict[int, Plan](), list[Unevaluated]()
         for segment_id, one in every.items():
             if not one.is_active or not isinstance(one.referenced, Definition):
                 continue
             try:
-                plans[segment_id] = _plan(tenant, one.referenced, catalog, behind, as_of=instant)
+                plans[segment_id] = _plan(tenant, one.referenced, catalog, behind, as_of=instant, linked=linked)
             except InvalidDefinition as error:
                 unevaluated.append(Unevaluated(segment_id, one.name, error.code, error.detail))
             await asyncio.sleep(0)  # compiling hundreds takes a while, in which others are served
@@ -83,7 +84,7 @@ class LiveMemberships:
             some = planned[start : start + _TOGETHER]
             slots = compiler.UserSlots([plan for _, plan in some])
             query = slots.query(person.user_id, other_ids=person.other_ids)
-            rows = (await self._clickhouse.fetch(query.sql, query.params, purpose="preview")).rows
+            rows = (await self._clickhouse.fetch(query.sql, query.params, purpose="preview", user=person.user_id)).rows
             found += [
                 SegmentOfUser(segment_id, every[segment_id].name, every[segment_id].member_count, instant)
                 for (segment_id, _), is_in in zip(some, slots.read(rows), strict=True)
@@ -93,10 +94,16 @@ class LiveMemberships:
 
 
 def _plan(
-    tenant: Tenant, definition: Definition, catalog: Catalog, behind: Mapping[int, Referenced], *, as_of: datetime
+    tenant: Tenant,
+    definition: Definition,
+    catalog: Catalog,
+    behind: Mapping[int, Referenced],
+    *,
+    as_of: datetime,
+    linked: bool,
 ) -> Plan:
     return compiler.compile_definition(
-        parse(encode(definition)), catalog=catalog, references=behind, tenant_id=tenant.id, as_of=as_of
+        parse(encode(definition)), catalog=catalog, references=behind, tenant_id=tenant.id, as_of=as_of, linked=linked
     ).plan
 
 

@@ -35,6 +35,7 @@ from segment_copilot.language import Definition, encode, parse
 from segment_copilot.language.catalog import Catalog
 from segment_copilot.stores.clickhouse import ClickHouse, Session
 from segment_copilot.stores.leases import LENGTH, Lease, LeaseLost, Leases, Queue
+from segment_copilot.stores.merging import SUMS
 from segment_copilot.stores.postgres import Postgres, Record
 from segment_copilot.stores.presence import Presence
 
@@ -186,7 +187,7 @@ class LiveRefresh:
         since: datetime | None = last["as_of"]
         if not segments or (since is not None and as_of < since):
             return False
-        ((users,),) = (await self._clickhouse.fetch(_USERS, {"tenant": tenant.id}, purpose="compute")).rows
+        ((users,),) = (await self._clickhouse.fetch(_USERS, {"tenant": tenant.id}, purpose="compute", merge=SUMS)).rows
         mark = msgspec.json.decode(last["seen"], type=Mark) if last["seen"] else None
         most = int(users * self._policy.share)
         arrived = await self._arrivals.since(tenant, mark, most=most)  # before anything else is read
@@ -268,9 +269,10 @@ class LiveRefresh:
         moves = frozenset[Move]().union(*(one.moves or () for one in asked))
         async with self._clickhouse.session(purpose="compute") as session:
             await session.fetch(compiler.CREATE_TOUCHED)
-            await session.insert("touched", ("user_id",), [(user_id,) for user_id in arrived.user_ids])
+            rows = [(user_id,) for user_id in arrived.user_ids]
+            await session.insert("touched", ("user_id",), rows, tenant=tenant.id)
             await _run(session, compiler.render_persons(plans[0], moves, since=since))
-            ((persons,),) = (await session.fetch("SELECT count() FROM touched_persons")).rows
+            ((persons,),) = (await session.fetch("SELECT count() FROM touched_persons", merge=SUMS)).rows
             log.info("live.touched", tenant_id=tenant.id, arrived=len(arrived.user_ids), persons=persons, most=most)
             if persons > most:
                 return None

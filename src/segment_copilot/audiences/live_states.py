@@ -12,6 +12,7 @@ from segment_copilot.audiences.claims import Claim
 from segment_copilot.audiences.computations import Computations
 from segment_copilot.audiences.user_numbers import UserNumbers
 from segment_copilot.stores.clickhouse import Session
+from segment_copilot.stores.merging import DISTINCT, SUMS
 
 _UNNUMBERED: Final = """
 SELECT count() FROM shared_members WHERE user_id NOT IN (
@@ -76,13 +77,13 @@ class LiveStates:
         meanwhile, has another version, or is gone, is not among them.
         """
         params = {"tenant": tenant.id}
-        if (await session.fetch(_UNNUMBERED, params)).rows[0][0]:
+        if (await session.fetch(_UNNUMBERED, params, merge=SUMS)).rows[0][0]:
             await self._numbers.give(tenant)
         if of == "touched":
             await session.fetch(_TOUCHED, params)
         stored = [run for run in before.values() if run is not None]
         await session.fetch(_NEXT_OF[of], {**params, "segments": list(before), "runs": stored})
-        moved = {segment_id for (segment_id,) in (await session.fetch(_CHANGED)).rows}
+        moved = {segment_id for (segment_id,) in (await session.fetch(_CHANGED, merge=DISTINCT)).rows}
         changed = {one: versions[one] for one, run in before.items() if one in moved or run is None}
         runs = {one: run for one, run in before.items() if one not in changed and run is not None}
         async with self._computations.held(tenant, changed, as_of=as_of) as claims:

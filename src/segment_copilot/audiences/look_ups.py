@@ -19,6 +19,7 @@ from segment_copilot.access.tenants import Tenant
 from segment_copilot.audiences.held_runs import HeldRuns
 from segment_copilot.events.identity_links import IdentityLinks
 from segment_copilot.stores.clickhouse import ClickHouse
+from segment_copilot.stores.merging import ROWS
 from segment_copilot.stores.postgres import Postgres, Record
 
 _TOGETHER: Final = 1_000
@@ -106,7 +107,7 @@ class LookUps:
 
     async def _numbers(self, tenant: Tenant, ids: Iterable[str]) -> dict[str, int]:
         params = {"tenant": tenant.id, "users": list(ids)}
-        return dict((await self._clickhouse.fetch(_NUMBERS, params, purpose="members")).rows)
+        return dict((await self._clickhouse.fetch(_NUMBERS, params, purpose="members", merge=ROWS)).rows)
 
     async def _runs_of(
         self, tenant: Tenant, numbers: Mapping[str, int], published: Sequence[Record]

@@ -20,6 +20,7 @@ from segment_copilot.events.identity_links import IdentityLinks
 from segment_copilot.language.lengths import to_instant
 from segment_copilot.lists import read_cursor, write_cursor
 from segment_copilot.stores.clickhouse import ClickHouse
+from segment_copilot.stores.merging import SUMS, ordered
 from segment_copilot.stores.postgres import Postgres
 
 
@@ -112,14 +113,17 @@ class Members:
     async def _ids(self, state: State, *, last: str, limit: int, offset: int) -> list[str]:
         params = {**state.params, "last": last, "limit": limit, "offset": offset}
         sql = _IDS.replace("__USERS__", state.users)
-        return [user_id for (user_id,) in (await self._clickhouse.fetch(sql, params, purpose="members")).rows]
+        pages = ordered(0, limit=limit, offset=offset)
+        rows = (await self._clickhouse.fetch(sql, params, purpose="members", merge=pages)).rows
+        return [user_id for (user_id,) in rows]
 
     async def _count(self, kept: Kept) -> int:
         """Return how many there are: of a state that is not stored whole, without those who were erased since."""
         if not kept.state.undone:
             return kept.member_count
         sql = f"SELECT bitmapCardinality({kept.state.sql})"
-        return int((await self._clickhouse.fetch(sql, kept.state.params, purpose="members")).rows[0][0])
+        found = await self._clickhouse.fetch(sql, kept.state.params, purpose="members", merge=SUMS)
+        return int(found.rows[0][0])
 
     async def segments_of_user(self, tenant: Tenant, user_id: str) -> tuple[SegmentOfUser, ...]:
         """Return the active segments whose published members include the user, under whichever of their ids."""

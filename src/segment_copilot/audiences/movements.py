@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.stores.clickhouse import ClickHouse
+from segment_copilot.stores.merging import ordered
 from segment_copilot.stores.postgres import Postgres, Record
 
 _PUBLISHED: Final = """
@@ -97,5 +98,5 @@ class Movements:
             "limit": limit,
         }
         at = {row["id"]: row["finished_at"] for row in wanted}
-        rows = (await self._clickhouse.fetch(_READ, params, purpose="members")).rows
+        rows = (await self._clickhouse.fetch(_READ, params, purpose="members", merge=ordered(1, 0, limit=limit))).rows
         return tuple(Mover(user_id, at[computation_id]) for user_id, computation_id in rows)

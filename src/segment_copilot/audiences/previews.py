@@ -13,6 +13,7 @@ from msgspec import UNSET, Struct, UnsetType
 from segment_copilot import compiler
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.audiences.references import References, lists_among
+from segment_copilot.audiences.spread import check_spread
 from segment_copilot.compiler import Compiled, Referenced, all_conditions, leaves, referenced_segments
 from segment_copilot.errors import Finding, InvalidInput
 from segment_copilot.events.discovery import Discovery
@@ -23,7 +24,11 @@ from segment_copilot.language.catalog import Catalog
 from segment_copilot.language.describe import describe, describe_condition
 from segment_copilot.language.lint import lint
 from segment_copilot.stores.clickhouse import ClickHouse, Purpose
+from segment_copilot.stores.merging import SUMS, sampled
+from segment_copilot.stores.turns import FairTurns
 
+_AT_ONCE: Final = 1_000  # previews of a process
+_QUEUE_SECONDS: Final = 5.0  # for a tenant's turn
 MAX_SAMPLE: Final = 1_000
 _CATALOG_WARNINGS: Final = frozenset(
     {"unknown_name", "never_received", "named_elsewhere", "value_type_unseen", "unseen_value"}
@@ -83,9 +88,19 @@ class Previews:
     """Counts audiences of all tenants; every method takes the tenant, or a definition that was prepared for one."""
 
     def __init__(
-        self, clickhouse: ClickHouse, discovery: Discovery, values: Values, references: References, links: IdentityLinks
+        self,
+        clickhouse: ClickHouse,
+        discovery: Discovery,
+        values: Values,
+        references: References,
+        links: IdentityLinks,
+        *,
+        of_one: int = _AT_ONCE,
     ) -> None:
         self._clickhouse = clickhouse
+        self._turns = FairTurns(
+            _AT_ONCE, of_one=of_one, late="Other previews of this tenant come first. Ask again later."
+        )
         self._links = links
         self._discovery = discovery
         self._values = values
@@ -111,6 +126,7 @@ class Previews:
         parsed = parse(definition)
         named = [located.leaf for located in parsed.leaves]
         references = await self._references.load(tenant, referenced_segments(named))
+        check_spread(self._clickhouse, parsed, references)
         catalog = await self._discovery.catalog(tenant)
         linked = await self._links.has_any(tenant)
         compiled = self._compile(parsed, catalog, references, tenant, as_of, own_id, linked=linked)
@@ -159,9 +175,16 @@ class Previews:
         breakdown: bool = False,
         purpose: Purpose = "preview",
     ) -> Preview:
-        """Count who matches at *as_of* (default: now), and show the first *limit* by id."""
-        prepared = await self.prepare(tenant, definition, as_of=as_of or datetime.now(UTC))
-        return await self.count(prepared, limit=limit, breakdown=breakdown, purpose=purpose)
+        """Count who matches at *as_of* (default: now), and show the first *limit* by id.
+
+        A tenant's previews wait for one another before anything is done: a long definition takes a while of this process, too.
+        """
+        turn = await self._turns.next(tenant.id, _QUEUE_SECONDS)
+        try:
+            prepared = await self.prepare(tenant, definition, as_of=as_of or datetime.now(UTC))
+            return await self.count(prepared, limit=limit, breakdown=breakdown, purpose=purpose)
+        finally:
+            turn.end()
 
     async def estimate(
         self,
@@ -187,7 +210,7 @@ class Previews:
         started = time.perf_counter()
         queries = [compiler.render_preview(plan, sample=limit, keys=keys) for keys in prepared.compiled.ranges]
         for query in queries:
-            result = await self._clickhouse.fetch(query.sql, query.params, purpose=purpose)
+            result = await self._clickhouse.fetch(query.sql, query.params, purpose=purpose, merge=sampled(limit))
             ((in_universe, in_audience, sample),) = result.rows
             universe, matched = universe + in_universe, matched + in_audience
             ids += sample
@@ -211,7 +234,7 @@ class Previews:
         described = _leaves_in_words(all_conditions(prepared.definition), prepared.names)
         planned = leaves(prepared.compiled.plan.root)
         query = compiler.render_counts(prepared.compiled.plan, planned)
-        result = await self._clickhouse.fetch(query.sql, query.params, purpose=purpose)
+        result = await self._clickhouse.fetch(query.sql, query.params, purpose=purpose, merge=SUMS)
         _, *counts = result.rows[0]
         return tuple(
             ConditionCount(leaf.pointer, words, matched)
@@ -225,7 +248,7 @@ class Previews:
         plan, other = first.compiled.plan, second.compiled.plan
         assert (plan.tenant_id, plan.as_of) == (other.tenant_id, other.as_of)  # noqa: S101  # what is asked of the store
         query = compiler.render_counts(plan, [plan.root, other.root, compiler.conjunction(plan.root, other.root)])
-        result = await self._clickhouse.fetch(query.sql, query.params, purpose=purpose)
+        result = await self._clickhouse.fetch(query.sql, query.params, purpose=purpose, merge=SUMS)
         return Overlap(*result.rows[0])
 
     async def count_over_time(self, tenant: Tenant, definition: Definition, instants: Sequence[datetime]) -> list[int]:
@@ -247,7 +270,7 @@ class Previews:
             for keys in compiled.ranges:
                 query = compiler.render_keys(compiled.plan, traits="history", keys=keys)
                 sql = f"SELECT count() FROM (\n{query.sql}\n)"
-                result = await self._clickhouse.fetch(sql, query.params, purpose="history")
+                result = await self._clickhouse.fetch(sql, query.params, purpose="history", merge=SUMS)
                 count += result.rows[0][0]
             counts.append(count)
         return counts

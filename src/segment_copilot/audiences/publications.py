@@ -17,6 +17,7 @@ from msgspec import Struct
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.audiences.changes import Comparison
 from segment_copilot.stores.clickhouse import ClickHouse
+from segment_copilot.stores.merging import ordered
 from segment_copilot.stores.postgres import Connection, Postgres, Record
 
 Change = Literal["entered", "left"]
@@ -144,7 +145,10 @@ class Publications:
             "part": part,
             "parts": parts,
         }
-        return [user_id for (user_id,) in (await self._clickhouse.fetch(_USERS, params, purpose="members")).rows]
+        return [
+            user_id
+            for (user_id,) in (await self._clickhouse.fetch(_USERS, params, purpose="members", merge=ordered(0))).rows
+        ]
 
     async def clean_up(self, *, now: datetime) -> None:
         """Remove what is too old to be told again, and what was to be told of it."""

@@ -17,6 +17,7 @@ import structlog
 from segment_copilot.audiences.states import KEPT
 from segment_copilot.stores.clickhouse import ClickHouse
 from segment_copilot.stores.leases import LENGTH, Lease, Leases, Queue
+from segment_copilot.stores.merging import ROWS, grouped
 from segment_copilot.stores.postgres import Connection, Postgres
 from segment_copilot.stores.presence import Presence
 
@@ -169,7 +170,9 @@ class Removals:
         due = await self._postgres.fetch(_DUE, [lease.id for lease in leases])
         segments = sorted({row["segment_id"] for row in due})
         params = {"tenants": sorted({row["tenant_id"] for row in due}), "segments": segments}
-        found: set[UUID] = {run for (run,) in (await self._clickhouse.fetch(_FOUND, params, purpose="compute")).rows}
+        found: set[UUID] = {
+            run for (run,) in (await self._clickhouse.fetch(_FOUND, params, purpose="compute", merge=ROWS)).rows
+        }
         read = {row["run_id"] for row in await self._postgres.fetch(_READ, segments, LATER)}
         if unread := sorted(found - read, key=str):
             await self._clickhouse.execute(_REMOVE, params | {"runs": unread}, purpose="compute")
@@ -182,7 +185,8 @@ class Removals:
 
         Of those from which no state is read any more the bitmaps go too; their rows stay.
         """
-        found = (await self._clickhouse.fetch(_FOUND_CHANGES, params, purpose="compute")).rows
+        sets = grouped(1, "any", "max")
+        found = (await self._clickhouse.fetch(_FOUND_CHANGES, params, purpose="compute", merge=sets)).rows
         computations = list({computation for _, computation, _ in found})
         kept = await self._postgres.fetch(_READ_CHANGES, computations, self._kept + _MARGIN)
         published = {row["change_set"] for row in kept}

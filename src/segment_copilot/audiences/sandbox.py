@@ -42,6 +42,7 @@ WHERE tenant_id = $1 AND is_active AND segment_type <> 'static' AND definition I
 """
 _COUNT: Final = "SELECT count(*) FROM segments WHERE tenant_id = $1 AND is_active"
 
+_RANKS: Final = "It ranks users among all others, and the sandbox has the rows of one; preview it to see who is in."
 _SEEN: Final = "SELECT count() FROM users WHERE first_seen <= {as_of:DateTime64(6, 'UTC')}"
 _COPIED: Final = "SELECT event_id FROM events WHERE event_id IN {ids:Array(String)}"
 
@@ -144,7 +145,11 @@ class Sandbox:
             except InvalidDefinition as error:
                 not_evaluated.append(Unevaluated(segment.id, segment.name, error.code, error.detail))
             else:
-                planned.append(_Planned(segment, normal(compiled.plan.root)))
+                tree = normal(compiled.plan.root)
+                if compiler.ranks_users(tree):
+                    not_evaluated.append(Unevaluated(segment.id, segment.name, "ranks_users", _RANKS))
+                else:
+                    planned.append(_Planned(segment, tree))
         return planned, tuple(not_evaluated)
 
     async def _changed(
@@ -160,7 +165,7 @@ class Sandbox:
         traits = msgspec.json.decode(tried.payload, type=dict[str, msgspec.Raw])
         slots = slots_of([one.tree for one in planned])
         touched = [slot for slot in slots if compiler.can_change(slot, tried.event_type, traits)]
-        async with self._clickhouse.session(purpose="sandbox") as session:
+        async with self._clickhouse.session(purpose="sandbox", user=person.user_id) as session:
             await self._copy(session, tenant, person)
             await _write(session, await _absent(session, waiting))
             is_known = bool((await session.fetch(_SEEN, {"as_of": as_of})).rows[0][0])

@@ -60,14 +60,19 @@ class Defaults(Struct, frozen=True):
     every: timedelta = timedelta(hours=3)
 
 
-def choose(wanted: Wanted | UnsetType | None, default: Mode, *, is_static: bool) -> Wanted:
+def choose(wanted: Wanted | UnsetType | None, default: Mode, *, is_static: bool, ranks_users: bool = False) -> Wanted:
     """Return how a segment is to be refreshed: as *wanted*, or else by *default*.
 
+    One that ranks users is never live: what happens to one user may move any other.
+
     Raises:
-        InvalidInput: There is no such interval, or this mode takes none, or the segment is static.
+        InvalidInput: There is no such interval, or this mode takes none, or the segment is static, or never live.
     """
     if wanted is UNSET or wanted is None:
-        return Wanted("manual" if is_static else default)
+        return Wanted("manual" if is_static else "auto" if ranks_users and default == "live" else default)
+    if ranks_users and wanted.mode == "live":
+        detail = "A segment that ranks users is never live: one user's event may move any other; give it an interval."
+        raise _refused("/refresh/mode", "ranks_users", detail)
     if is_static and wanted.mode != "manual":
         detail = "A static segment has the members that were uploaded, and nothing to refresh: its mode is manual."
         raise _refused("/refresh/mode", "static_refresh", detail)

@@ -16,10 +16,12 @@ from segment_copilot.audiences.dependencies import check_unused, make_users_due
 from segment_copilot.audiences.failures import Failure
 from segment_copilot.audiences.previews import PreparedDefinition, Previews
 from segment_copilot.audiences.quotas import Quota, check_quota, read_quota
+from segment_copilot.audiences.ranking import ranks_users_now
 from segment_copilot.audiences.references import not_found
 from segment_copilot.audiences.removals import leave_deleted
 from segment_copilot.audiences.schedules import Defaults, Refresh, Wanted, choose
 from segment_copilot.audiences.versions import Version, add_version, read_definition
+from segment_copilot.compiler import ranks_users
 from segment_copilot.errors import Conflict, Finding, InvalidInput, PreconditionFailed
 from segment_copilot.events.discovery import Discovery
 from segment_copilot.language import Definition, Tier, decode, encode, meaning, names_of, read_stored
@@ -208,10 +210,11 @@ class Segments:
         """
         _check_names(name)
         _check_static(segment_type, segment_type, definition)
-        chosen = choose(refresh, self._defaults.mode, is_static=segment_type == "static")
         prepared = None
         if definition is not None:
             prepared = await self._previews.prepare(tenant, definition, as_of=datetime.now(UTC))
+        ranks = prepared is not None and ranks_users(prepared.compiled.plan.root)
+        chosen = choose(refresh, self._defaults.mode, is_static=segment_type == "static", ranks_users=ranks)
         due = _DUE.format(
             mode="$11", is_active="$9", definition="$6::json", paused="NULL::timestamptz", due="coalesce($10, now())"
         )
@@ -280,6 +283,9 @@ class Segments:
             prepared = await self._previews.prepare(
                 tenant, changes.definition, as_of=datetime.now(UTC), own_id=segment_id
             )
+        ranks = prepared is not None and ranks_users(prepared.compiled.plan.root)
+        if prepared is None and isinstance(changes.refresh, Wanted) and changes.refresh.mode == "live":
+            ranks = await ranks_users_now(self._postgres, self._previews, tenant, segment_id)
         async with self._postgres.transaction() as transaction:
             sql = f"SELECT {_COLUMNS} FROM segments WHERE tenant_id = $1 AND id = $2 FOR UPDATE"
             row = await transaction.fetchrow(sql, tenant.id, segment_id)
@@ -294,8 +300,10 @@ class Segments:
             if prepared and is_new:
                 await check_quota(transaction, tenant, prepared.tier, segment_id=segment_id)
             refresh = current.refresh
-            if changes.refresh is not UNSET:
-                wanted = choose(changes.refresh, self._defaults.mode, is_static=current.segment_type == "static")
+            if changes.refresh is not UNSET or (is_new and ranks and refresh.mode == "live"):
+                asked = Wanted("live") if changes.refresh is UNSET else changes.refresh
+                is_static = current.segment_type == "static"
+                wanted = choose(asked, self._defaults.mode, is_static=is_static, ranks_users=ranks)
                 refresh = Refresh(wanted.mode, wanted.every, refresh.paused_since)
             segment = await _write_changes(transaction, tenant, current, changes, prepared if is_new else None, refresh)
             if is_new:

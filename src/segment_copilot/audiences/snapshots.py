@@ -30,6 +30,7 @@ from segment_copilot.language import Definition, decode
 from segment_copilot.lists import FIRST_PAGE, Listed, Window, read_cursor, write_cursor
 from segment_copilot.stores.clickhouse import ClickHouse
 from segment_copilot.stores.leases import LENGTH, Lease, Leases, Queue
+from segment_copilot.stores.merging import SUMS, grouped, ordered
 from segment_copilot.stores.pages import BY_ID, Rows, Sorting
 from segment_copilot.stores.postgres import Connection, Postgres, Record
 from segment_copilot.stores.presence import Presence
@@ -248,7 +249,7 @@ class Snapshots:
         """Count who is in one of two snapshots and not in the other, and in both, and list those of *side* by user id."""
         a, b = await self._frozen(tenant, first), await self._frozen(tenant, second)
         params = {"tenant": tenant.id, "snapshots": [a.id, b.id], "run_a": a.run_id, "run_b": b.run_id}
-        ((only_a, only_b, both),) = (await self._clickhouse.fetch(_OF_BOTH, params, purpose="members")).rows
+        ((only_a, only_b, both),) = (await self._clickhouse.fetch(_OF_BOTH, params, purpose="members", merge=SUMS)).rows
         counts: dict[Side, int] = {"only_in_a": only_a, "only_in_b": only_b, "in_both": both}
         one, other = (b, a) if side == "only_in_b" else (a, b)
         sql = _IN_BOTH if side == "in_both" else _IN_ONE_ALONE
@@ -262,7 +263,8 @@ class Snapshots:
         last = read_cursor(listed, window.cursor, str) if window.cursor else ""
         params = {"tenant": tenant.id, "snapshot": frozen.id, "run": frozen.run_id, "last": last}
         params |= {"limit": window.limit + 1, "offset": window.offset} | more
-        rows = (await self._clickhouse.fetch(sql, params, purpose="members")).rows
+        pages = ordered(0, limit=window.limit + 1, offset=window.offset)
+        rows = (await self._clickhouse.fetch(sql, params, purpose="members", merge=pages)).rows
         ids = tuple(user for (user,) in rows[: window.limit])
         return Listed(ids, frozen.member_count, write_cursor(listed, ids[-1]) if len(rows) > window.limit else None)
 
@@ -326,7 +328,9 @@ class Snapshots:
             return 0
         sql = "SELECT run_id FROM snapshots WHERE tenant_id = $1 AND status = 'complete'"
         whole = [row["run_id"] for row in await self._postgres.fetch(sql, tenant_id)]  # others are being written
-        counts = (await self._clickhouse.fetch(_COUNTS, {"tenant": tenant_id}, purpose="compute")).rows
+        counts = (
+            await self._clickhouse.fetch(_COUNTS, {"tenant": tenant_id}, purpose="compute", merge=grouped(1, "add"))
+        ).rows
         sql = """
             UPDATE snapshots SET member_count = coalesce(run.count, 0)
             FROM snapshots AS old LEFT JOIN unnest($2::uuid[], $3::bigint[]) AS run (id, count) ON run.id = old.run_id
@@ -360,7 +364,7 @@ class Snapshots:
                 sql = f"{_INTO}\nSELECT {columns} FROM (\n{query.sql}\n)"
                 await self._clickhouse.execute(sql, query.params | run, purpose="compute")
         params = run | {"tenant": claim.tenant.id}
-        count = (await self._clickhouse.fetch(_COUNT, params, purpose="compute")).rows[0][0]
+        count = (await self._clickhouse.fetch(_COUNT, params, purpose="compute", merge=SUMS)).rows[0][0]
         if claim.lease.begun:  # what an attempt before this one has written
             await self._clickhouse.execute(f"{_REMOVE} AND run_id != {{run:UUID}}", params, purpose="compute")
         await self._publish(claim, count)

@@ -10,6 +10,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.errors import Unavailable
@@ -17,6 +18,7 @@ from segment_copilot.events.analytics import Analytics, DayCount, Span, local_mi
 from segment_copilot.language.describe.shares import percent
 from segment_copilot.language.lengths import MICROSECOND
 from segment_copilot.stores.clickhouse import ClickHouse
+from segment_copilot.stores.merging import grouped
 from segment_copilot.stores.postgres import Postgres
 
 DAYS: Final = 30
@@ -53,6 +55,8 @@ SELECT segment_id AS segment, groupBitmapMergeState(members) AS members FROM seg
 WHERE tenant_id = {tenant:UInt32} AND segment_id IN {segments:Array(UInt64)} AND run_id IN {runs:Array(UUID)}
 GROUP BY segment_id
 """
+_PAIRS: Final = replace(grouped(2, "add", order=(-3, 0, 1)), params={"pairs": 10_000})
+"""Pairs of several shards: each tells of many, since those who are first together need not be on any of them."""
 _OVERLAPS: Final = """
 SELECT first.segment, second.segment, bitmapAndCardinality(first.members, second.members) AS shared
 FROM sets AS first CROSS JOIN sets AS second
@@ -147,7 +151,7 @@ class Standings:
             params = {"tenant": tenant.id, "segments": list(published), "runs": runs}
             async with self._clickhouse.session(purpose="preview") as session:
                 await session.fetch(_SETS, params)
-                rows = (await session.fetch(_OVERLAPS, {"pairs": PAIRS})).rows
+                rows = (await session.fetch(_OVERLAPS, {"pairs": PAIRS}, merge=_PAIRS)).rows[:PAIRS]
             # A run is removed only after it can no longer be read, so what was read before this is whole.
             if await self._postgres.fetchval(_KEPT, tenant.id, runs) == len(runs):
                 return tuple(_shared(published[first], published[second], shared) for first, second, shared in rows)

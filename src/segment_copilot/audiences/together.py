@@ -44,6 +44,7 @@ from segment_copilot.errors import QueryTimeout, Unavailable
 from segment_copilot.events.arrivals import Arrivals, Mark
 from segment_copilot.language import Parsed, parse
 from segment_copilot.stores.clickhouse import ClickHouse, ClickHouseError, Session
+from segment_copilot.stores.merging import SUMS, grouped
 from segment_copilot.stores.postgres import Postgres
 
 log = structlog.get_logger()
@@ -149,7 +150,7 @@ class Together:
         rows = await self._kept.read(tenant, as_of=as_of)
         instants = {instant for instant, _ in Counter(one.as_of for one in rows.values()).most_common(_INSTANTS)}
         rows = {question: one for question, one in rows.items() if one.as_of in instants}
-        ((users,),) = (await self._clickhouse.fetch(_USERS, {"tenant": tenant.id}, purpose="compute")).rows
+        ((users,),) = (await self._clickhouse.fetch(_USERS, {"tenant": tenant.id}, purpose="compute", merge=SUMS)).rows
         most, last = int(users * SHARE), None
         seen = (await self._arrivals.since(tenant, None, most=0)).mark  # before anything else is read
         for mark in sorted({one.seen for one in rows.values()}, key=_when, reverse=True):
@@ -209,10 +210,13 @@ class Together:
             await session.fetch(CREATE_ARRIVED)
             rows = [(causes[name], user_id) for name, user_id in earlier.arrived]
             for start in range(0, len(rows), _BLOCK):
-                await session.insert("arrived", ("cause", "user_id"), rows[start : start + _BLOCK])
+                await session.insert(
+                    "arrived", ("cause", "user_id"), rows[start : start + _BLOCK], tenant=work.tenant.id
+                )
             for query in work.sets.touched({move: causes[move] for move in moves}, since=earlier.since):
                 await session.fetch(query.sql, query.params)
-            counts = {cause: int(count) for cause, count in (await session.fetch(TOUCHED_BY_CAUSE)).rows}
+            touched = await session.fetch(TOUCHED_BY_CAUSE, merge=grouped(1, "add"))
+            counts = {cause: int(count) for cause, count in touched.rows}
             yield _Touched(session, causes, counts)
 
     async def _find(self, work: _Work, touched: _Touched | None) -> None:

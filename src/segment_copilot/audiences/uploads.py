@@ -22,6 +22,7 @@ from segment_copilot.audiences.user_numbers import UserNumbers
 from segment_copilot.compiler import CompiledQuery
 from segment_copilot.errors import Conflict, Finding, InvalidInput
 from segment_copilot.stores.clickhouse import ClickHouse
+from segment_copilot.stores.merging import SUMS
 from segment_copilot.stores.postgres import Connection, Postgres
 
 Mode = Literal["replace", "add", "remove"]
@@ -92,7 +93,7 @@ class Uploads:
             await leave_to_remove(transaction, tenant.id, [segment_id], after=LATER + _MARGIN)
         async with self._numbers.listed(tenant, user_ids) as session:
             await session.fetch(_RECEIVE, {"tenant": tenant.id, "segment": segment_id, "run": run_id})
-            unknown = (await session.fetch(_UNKNOWN, {"tenant": tenant.id})).rows[0][0]
+            unknown = (await session.fetch(_UNKNOWN, {"tenant": tenant.id}, merge=SUMS)).rows[0][0]
         async with self._postgres.transaction() as transaction:
             await _check_static(transaction, tenant, segment_id)
             sql = """

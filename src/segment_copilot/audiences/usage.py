@@ -10,6 +10,7 @@ from segment_copilot.access.tenants import Tenant
 from segment_copilot.events.identity_links import PERSON_KEY, with_links
 from segment_copilot.events.quota import EventQuota, month_of
 from segment_copilot.stores.clickhouse import ClickHouse
+from segment_copilot.stores.merging import SUMS
 from segment_copilot.stores.postgres import Postgres
 
 # The table is cut into months, so this reads two parts of it at most, however long the tenant's history is.
@@ -78,5 +79,5 @@ class Usage:
         until = as_of or datetime.now(UTC)
         since = month_of(until, tenant.timezone).begins
         params = {"tenant": tenant.id, "from": since, "as_of": until}
-        ((events, users),) = (await self._clickhouse.fetch(_MONTH, params, purpose="preview")).rows
+        ((events, users),) = (await self._clickhouse.fetch(_MONTH, params, purpose="preview", merge=SUMS)).rows
         return Used(since, events, users, await self.limited(tenant, as_of=until))

@@ -13,6 +13,7 @@ from typing import Final
 
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.stores.clickhouse import ClickHouse, Session
+from segment_copilot.stores.merging import grouped
 from segment_copilot.stores.postgres import Connection, Postgres
 
 _LISTED: Final = "CREATE TEMPORARY TABLE listed_users (user_id String) ENGINE = Memory"
@@ -27,7 +28,8 @@ _LAST: Final = "SELECT max(number) FROM user_numbers WHERE tenant_id = {tenant:U
 
 _EVERYBODY: Final = """
     SELECT user_id, user_key FROM users WHERE tenant_id = {tenant:UInt32}
-    UNION ALL SELECT person_id, person_key FROM identity_links WHERE tenant_id = {tenant:UInt32}"""
+    UNION ALL SELECT person_id, person_key FROM identity_links
+    WHERE tenant_id = {tenant:UInt32} AND alias_key IN (SELECT user_key FROM users WHERE tenant_id = {tenant:UInt32})"""
 _OF_LIST: Final = "SELECT user_id, sipHash64(user_id) AS user_key FROM listed_users"
 _GIVE: Final = """
 INSERT INTO user_numbers (tenant_id, user_id, user_key, number)
@@ -48,9 +50,11 @@ class UserNumbers:
 
     async def give(self, tenant: Tenant) -> None:
         """Number all users who were seen or linked and have no number yet."""
+        sql = _GIVE.replace("__SOURCE__", _EVERYBODY)
         async with self._numbering(tenant) as first:
-            sql, params = _GIVE.replace("__SOURCE__", _EVERYBODY), {"tenant": tenant.id, "next": first}
-            await self._clickhouse.execute(sql, params, purpose="compute", query_id=self._name(tenant))
+            for server in await self._clickhouse.servers():  # one after another: no two have one number
+                params = {"tenant": tenant.id, "next": max(first, await self._last(tenant) + 1)}
+                await server.execute(sql, params, purpose="compute", query_id=self._name(tenant))
 
     @asynccontextmanager
     async def listed(self, tenant: Tenant, user_ids: Sequence[str]) -> AsyncGenerator[Session]:
@@ -59,10 +63,12 @@ class UserNumbers:
             await session.fetch(_LISTED)
             for start in range(0, len(user_ids), _BLOCK):
                 rows = [(user_id,) for user_id in user_ids[start : start + _BLOCK]]
-                await session.insert("listed_users", ("user_id",), rows)
+                await session.insert("listed_users", ("user_id",), rows, tenant=tenant.id)
+            sql = _GIVE.replace("__SOURCE__", _OF_LIST)
             async with self._numbering(tenant) as first:
-                sql, params = _GIVE.replace("__SOURCE__", _OF_LIST), {"tenant": tenant.id, "next": first}
-                await session.fetch(sql, params, query_id=self._name(tenant))
+                for part in session.parts:
+                    params = {"tenant": tenant.id, "next": max(first, await self._last(tenant) + 1)}
+                    await part.fetch(sql, params, query_id=self._name(tenant))
             yield session
 
     async def delete_all(self, tenant: Tenant) -> None:
@@ -83,7 +89,8 @@ class UserNumbers:
         await transaction.execute(_GIVEN, tenant.id, await self._last(tenant) + 1)
 
     async def _last(self, tenant: Tenant) -> int:
-        return int((await self._clickhouse.fetch(_LAST, {"tenant": tenant.id}, purpose="compute")).rows[0][0])
+        found = await self._clickhouse.fetch(_LAST, {"tenant": tenant.id}, purpose="compute", merge=grouped(0, "max"))
+        return int(found.rows[0][0])
 
     def _name(self, tenant: Tenant) -> str:
         return f"user-numbers-{self._clickhouse.database}-{tenant.id}"

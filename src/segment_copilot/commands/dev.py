@@ -153,7 +153,7 @@ async def _prepare(
     async with open_resources(settings) as resources, contextlib.AsyncExitStack() as stack:
         stack.enter_context(every_tenant())
         with _step(console, "Migrating"):
-            await migrate(resources.postgres, resources.clickhouse, cluster=settings.clickhouse_cluster)
+            await migrate(resources.postgres, resources.clickhouse, cluster=settings.on_cluster)
         if options.reset:
             await _discard_demo(console, resources, yes=options.yes)
         if options.with_demo:

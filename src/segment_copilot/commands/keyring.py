@@ -185,14 +185,22 @@ def limit_tenant(
     events_per_month: Annotated[
         int | None, typer.Option(min=0, max=2**63 - 1, help="Most events a month; 0: any; left out: as it is")
     ] = None,
+    event_days: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=36_500, help="Days that events are kept, older ones are dropped; 0: for ever; left out: as it is"
+        ),
+    ] = None,
 ) -> None:
     """Change a tenant's limits.
 
-    Its quota of Dynamic Plus segments, how many requests a minute it may send, or how many events in a month of its time
-    zone.
+    Its quota of Dynamic Plus segments, how many requests a minute it may send, how many events in a month of its time
+    zone, or how long its events are kept.
     """
-    if dynamic_plus is None and requests_per_minute is None and events_per_month is None:
-        raise InvalidInput("Say which limit: --dynamic-plus, --requests-per-minute or --events-per-month.")
+    if dynamic_plus is None and requests_per_minute is None and events_per_month is None and event_days is None:
+        raise InvalidInput(
+            "Say which limit: --dynamic-plus, --requests-per-minute, --events-per-month or --event-days."
+        )
     most = None if dynamic_plus in {None, ANY} else _whole(dynamic_plus or "")
 
     async def limit(postgres: Postgres) -> None:
@@ -202,6 +210,8 @@ def limit_tenant(
             await stored.set_requests_per_minute(tenant, requests_per_minute or None)
         if events_per_month is not None:
             await stored.set_events_per_month(tenant, events_per_month or None)
+        if event_days is not None:
+            await stored.set_event_days(tenant, event_days or None)
         if dynamic_plus is not None:
             await stored.set_dynamic_plus_limit(tenant, most)
 

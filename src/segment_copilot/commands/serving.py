@@ -217,7 +217,7 @@ async def catching(app: Any, *, port: int = 0) -> AsyncGenerator[str]:
 async def migrate_stores(settings: Settings) -> list[str]:
     """Migrate both stores, as the owner; confine the role that is named; return the names of the migrations that were applied."""
     async with open_resources(_as_owner(settings)) as resources:
-        applied = await migrate(resources.postgres, resources.clickhouse, cluster=settings.clickhouse_cluster)
+        applied = await migrate(resources.postgres, resources.clickhouse, cluster=settings.on_cluster)
         if settings.postgres_role:
             await confine_role(resources.postgres, settings.postgres_role, tables=tables("postgres"))
         return applied
@@ -236,4 +236,4 @@ async def migrations_of(settings: Settings) -> list[Standing]:
 async def planned_migrations(settings: Settings) -> dict[str, list[str]]:
     """Return the statements that `migrate` would run, by migration; nothing is written."""
     async with open_resources(_as_owner(settings)) as resources:
-        return await planned(resources.postgres, cluster=settings.clickhouse_cluster)
+        return await planned(resources.postgres, cluster=settings.on_cluster)

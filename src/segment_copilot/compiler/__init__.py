@@ -25,6 +25,7 @@ from segment_copilot.compiler.fragments import CompiledQuery
 from segment_copilot.compiler.moves import Move, SeenSince, moves_between, question_at, question_of, slots_between
 from segment_copilot.compiler.narrowing import Conditions, Narrowing, read_narrowing, render_narrowing
 from segment_copilot.compiler.plan import plan
+from segment_copilot.compiler.ranks import ranks_users
 from segment_copilot.compiler.relevance import can_change
 from segment_copilot.compiler.render import (
     KeyRange,
@@ -120,6 +121,7 @@ __all__ = [
     "plan",
     "question_at",
     "question_of",
+    "ranks_users",
     "read_evidence",
     "read_narrowing",
     "referenced_segments",

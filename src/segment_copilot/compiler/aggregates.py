@@ -10,11 +10,14 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Final, LiteralString, assert_never
 
-from segment_copilot.compiler.fragments import Fragment, bind, column, group, join, named, sql
+from segment_copilot.compiler.amounts import Guard, aggregate, number_of, scalar_of, summed, with_guard
+from segment_copilot.compiler.fragments import Fragment, bind, group, join, named, sql
+from segment_copilot.compiler.measures import render_compared, render_measures
 from segment_copilot.compiler.predicates import render_anniversary, render_test, render_tested
 from segment_copilot.compiler.slots import (
     AggregateSlot,
     Anniversaries,
+    CompareSlot,
     Comparison,
     CountSlot,
     OccurrenceSlot,
@@ -24,12 +27,10 @@ from segment_copilot.compiler.slots import (
     TimeSlot,
 )
 from segment_copilot.compiler.tables import INSTANT
-from segment_copilot.compiler.values import stored_value
 from segment_copilot.language.lengths import EARLIEST, LATEST, to_microseconds
 from segment_copilot.language.nodes import NumberOperator
 
-GroupedSlot = CountSlot | TimeSlot | AggregateSlot | OccurrenceSlot | PeriodsSlot
-Guard = Fragment | None
+GroupedSlot = CountSlot | TimeSlot | AggregateSlot | OccurrenceSlot | PeriodsSlot | CompareSlot
 
 # Positive for every instant from 1900 on, so that the bytes sort as the instants do.
 MICROSECONDS: Final = "(toUnixTimestamp64Micro(occurred_at) + 2208988800000001)"
@@ -39,7 +40,6 @@ TIME_AND_ID: Final[LiteralString] = f"concat(reverse(reinterpretAsFixedString(to
 NO_ROW: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """What `max` and `min` make of no rows."""
 
-_LARGEST_EXACT: Final = 9_000_000_000_000  # beyond ±9 × 10^12 a number is missing to sum and avg
 _BITS: Final = 64
 
 COMPARISONS: Final[dict[NumberOperator, LiteralString]] = {
@@ -58,7 +58,7 @@ def render_holds(slot: GroupedSlot, guard: Guard, tests: Sequence[Test] = ()) ->
     """Write whether the slot holds for the user; *tests* are those that several slots make of the row that it tests."""
     match slot:
         case CountSlot():
-            return render_comparison(_aggregate("count", guard), slot.comparison, "UInt64")
+            return render_comparison(aggregate("count", guard), slot.comparison, "UInt64")
         case TimeSlot():
             return _when(slot, guard)
         case AggregateSlot():
@@ -67,6 +67,8 @@ def render_holds(slot: GroupedSlot, guard: Guard, tests: Sequence[Test] = ()) ->
             return _occurrence(slot, guard, tests)
         case PeriodsSlot():
             return render_comparison(_active_periods(slot, guard), slot.comparison, "UInt64")
+        case CompareSlot():
+            return render_compared(slot, guard)
         case _:
             assert_never(slot)
 
@@ -86,6 +88,8 @@ def render_measured(slot: GroupedSlot) -> Fragment:
             return sql("toString(countIf({}))", render_test("payload", slot.test))
         case AggregateSlot():
             return _metric_measured(slot)
+        case CompareSlot():
+            return render_measures(slot)
         case _:
             assert_never(slot)
 
@@ -102,20 +106,9 @@ def _compare(subject: Fragment, comparison: Comparison, write: Callable[[float],
     return sql(COMPARISONS[comparison.operator], subject=subject, **written)
 
 
-def _aggregate(function: LiteralString, guard: Guard, *arguments: Fragment) -> Fragment:
-    """Write the aggregate over the rows of the guard."""
-    if guard is None:
-        return column(sql("{}({})", function, join(", ", arguments)))
-    return column(sql("{}If({})", function, join(", ", [*arguments, guard])))
-
-
-def _with_guard(guard: Guard, condition: Fragment) -> Fragment:
-    return condition if guard is None else sql("{} AND {}", guard, condition)
-
-
 def _any_row(guard: Guard, test: Fragment) -> Fragment:
     """Write the test, where the guard has a row at all."""
-    return test if guard is None else sql("{} > 0 AND {}", _aggregate("count", guard), test)
+    return test if guard is None else sql("{} > 0 AND {}", aggregate("count", guard), test)
 
 
 # Time
@@ -123,16 +116,16 @@ def _any_row(guard: Guard, test: Fragment) -> Fragment:
 
 def render_any_row(guard: Guard) -> Fragment:
     """Write whether there is a row."""
-    return sql("({} > 0)", _aggregate("count", guard))
+    return sql("({} > 0)", aggregate("count", guard))
 
 
 def render_last_since(since: datetime, guard: Guard) -> Fragment:
     """Write whether the last row is not before an instant, which is after `NO_ROW`; false without any row."""
-    return sql("({} >= {})", _aggregate("max", guard, sql("occurred_at")), bind(since, INSTANT))
+    return sql("({} >= {})", aggregate("max", guard, sql("occurred_at")), bind(since, INSTANT))
 
 
 def _instant(slot: TimeSlot, guard: Guard) -> Fragment:
-    return _aggregate("min" if slot.occurrence == "first" else "max", guard, sql("occurred_at"))
+    return aggregate("min" if slot.occurrence == "first" else "max", guard, sql("occurred_at"))
 
 
 def _when(slot: TimeSlot, guard: Guard) -> Fragment:
@@ -166,10 +159,10 @@ def _active_periods(slot: PeriodsSlot, guard: Guard) -> Fragment:
     """Count the periods that hold an event: a bit for each where a word has room for them."""
     count = len(slot.starts)
     if count > _BITS:
-        return _aggregate("uniqExact", guard, render_period(slot))
+        return aggregate("uniqExact", guard, render_period(slot))
     bits = bind([1 << index for index in range(count)], "Array(UInt64)")
     bit = sql("transform({}, {}, {}, toUInt64(0))", render_period(slot), _starts(slot), bits)
-    return sql("bitCount({})", _aggregate("groupBitOr", guard, bit))
+    return sql("bitCount({})", aggregate("groupBitOr", guard, bit))
 
 
 # Values of a property
@@ -179,10 +172,10 @@ def _occurrence(slot: OccurrenceSlot, guard: Guard, tests: Sequence[Test]) -> Fr
     test = render_test("payload", slot.test)
     match slot.occurrence:
         case "any":
-            return sql("({} > 0)", _aggregate("count", _with_guard(guard, test)))
+            return sql("({} > 0)", aggregate("count", with_guard(guard, test)))
         case "every":
-            failed = _with_guard(guard, sql("NOT {}", test))
-            return sql("({})", _any_row(guard, sql("{} = 0", _aggregate("count", failed))))
+            failed = with_guard(guard, sql("NOT {}", test))
+            return sql("({})", _any_row(guard, sql("{} = 0", aggregate("count", failed))))
         case "latest" | "first":
             return _at_end(slot, test, guard) if len(tests) <= 1 else _one_of(tests, slot, guard)
 
@@ -199,40 +192,14 @@ def _one_of(tests: Sequence[Test], slot: OccurrenceSlot, guard: Guard) -> Fragme
 def _at_end(slot: OccurrenceSlot, expression: Fragment, guard: Guard) -> Fragment:
     """The expression for the latest, or the first, event."""
     function = "argMax" if slot.occurrence == "latest" else "argMin"
-    return _aggregate(function, guard, expression, named("time_and_id", (), sql(TIME_AND_ID)))
-
-
-def _number(slot: AggregateSlot) -> Fragment:
-    return named("number", slot.path, stored_value("payload", slot.path).number)
-
-
-def _scalar(slot: AggregateSlot) -> Fragment:
-    """Write a scalar as text with its type before it: 1 and 1.0 are one, "1" is another; '' for anything else."""
-    value = stored_value("payload", slot.path)
-    template = (
-        "multiIf({string} IS NOT NULL, concat('s', assumeNotNull({string})), "
-        "{boolean} IS NOT NULL, concat('b', toString(assumeNotNull({boolean}))), "
-        "{number} IS NOT NULL, concat('n', toString(assumeNotNull({number}))), '')"
-    )
-    number = sql("{} + 0", value.json_number)  # -0.0 + 0 is 0
-    return named("scalar", slot.path, sql(template, string=value.string, boolean=value.boolean, number=number))
-
-
-def _summed(slot: AggregateSlot) -> tuple[Fragment, Fragment]:
-    """Write a number as whole millionths, ties to even, 0 where none is summed; and whether one is.
-
-    What is not summed becomes 0 before the conversion: behind a NULL there may be an infinity, which has no integer.
-    """
-    number = _number(slot)
-    is_summed = sql("ifNull(abs({}) <= {}, 0)", number, _LARGEST_EXACT)
-    return sql("toInt128(roundBankers(if({}, assumeNotNull({}), 0) * 1000000))", is_summed, number), is_summed
+    return aggregate(function, guard, expression, named("time_and_id", (), sql(TIME_AND_ID)))
 
 
 def _metric_holds(slot: AggregateSlot, guard: Guard) -> Fragment:
     match slot.metric:
         case "sum":
-            millionths, _ = _summed(slot)
-            return render_comparison(_aggregate("sum", guard, millionths), slot.comparison, "Int128")
+            millionths, _ = summed(slot.path)
+            return render_comparison(aggregate("sum", guard, millionths), slot.comparison, "Int128")
         case "avg":
             return _average(slot, guard)
         case "median":
@@ -246,14 +213,14 @@ def _metric_holds(slot: AggregateSlot, guard: Guard) -> Fragment:
 def _metric_measured(slot: AggregateSlot) -> Fragment:
     match slot.metric:
         case "sum":
-            millionths, _ = _summed(slot)
+            millionths, _ = summed(slot.path)
             whole, found = sql("sum({})", millionths), sql("1")
         case "avg":
-            millionths, is_summed = _summed(slot)
+            millionths, is_summed = summed(slot.path)
             whole = sql("sum({}) / countIf({})", millionths, is_summed)
             found = sql("countIf({}) > 0", is_summed)
         case "median":
-            _, is_summed = _summed(slot)
+            _, is_summed = summed(slot.path)
             whole, found = sql("({}) / 2", _two_middle(_ordered(slot, None))), sql("countIf({}) > 0", is_summed)
         case "min" | "max":
             return sql("ifNull(toString({}), 'null')", _extreme(slot, None))
@@ -263,19 +230,19 @@ def _metric_measured(slot: AggregateSlot) -> Fragment:
 
 
 def _extreme(slot: AggregateSlot, guard: Guard) -> Fragment:
-    return _aggregate("minOrNull" if slot.metric == "min" else "maxOrNull", guard, _number(slot))
+    return aggregate("minOrNull" if slot.metric == "min" else "maxOrNull", guard, number_of(slot.path))
 
 
 def _distinct(slot: AggregateSlot, guard: Guard) -> Fragment:
-    scalar = _scalar(slot)
-    return _aggregate("uniqExact", _with_guard(guard, sql("{} != ''", scalar)), scalar)
+    scalar = scalar_of(slot.path)
+    return aggregate("uniqExact", with_guard(guard, sql("{} != ''", scalar)), scalar)
 
 
 def _average(slot: AggregateSlot, guard: Guard) -> Fragment:
     """Compare the sum with bound × count: nothing is divided."""
-    millionths, is_summed = _summed(slot)
-    total = sql("toInt256({})", _aggregate("sum", guard, millionths))
-    count = sql("toInt256({})", _aggregate("count", _with_guard(guard, is_summed)))
+    millionths, is_summed = summed(slot.path)
+    total = sql("toInt256({})", aggregate("sum", guard, millionths))
+    count = sql("toInt256({})", aggregate("count", with_guard(guard, is_summed)))
     test = _compare(total, slot.comparison, lambda end: sql("toInt256({}) * {}", bind(int(end), "Int128"), count))
     return sql("({} > 0 AND {})", count, test)
 
@@ -289,8 +256,8 @@ def _median(slot: AggregateSlot, guard: Guard) -> Fragment:
 
 
 def _ordered(slot: AggregateSlot, guard: Guard) -> Fragment:
-    millionths, is_summed = _summed(slot)
-    return sql("arraySort({})", _aggregate("groupArray", _with_guard(guard, is_summed), millionths))
+    millionths, is_summed = summed(slot.path)
+    return sql("arraySort({})", aggregate("groupArray", with_guard(guard, is_summed), millionths))
 
 
 def _two_middle(ordered: Fragment) -> Fragment:

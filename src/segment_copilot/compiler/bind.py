@@ -33,9 +33,12 @@ from segment_copilot.language import (
     Group,
     Leaf,
     Located,
+    Measure,
+    MeasureCompare,
     Monetary,
     Parsed,
     PropertyTest,
+    Rank,
     Sample,
     SegmentMembership,
     Step,
@@ -138,6 +141,11 @@ class _Binder:
                 return self._test(pointer, leaf, None)
             case EventSequence():
                 return self._sequence(pointer, leaf)
+            case Rank():
+                return msgspec.structs.replace(leaf, by=self._measure(f"{pointer}/by", leaf.by))
+            case MeasureCompare():
+                left, right = (self._measure(f"{pointer}/{side}", getattr(leaf, side)) for side in ("left", "right"))
+                return msgspec.structs.replace(leaf, left=left, right=right)
             case _:
                 pass
         self._event_types(f"{pointer}/event_type", leaf.event_type)
@@ -145,10 +153,19 @@ class _Binder:
         if isinstance(leaf, Monetary | EventProperty):
             self._property(f"{pointer}/property", leaf.event_type, leaf.property)
         if isinstance(leaf, Monetary):
-            self._judge(leaf.event_type, leaf.property, lambda stored: judge_aggregate(pointer, leaf, stored))
+            self._judge(leaf.event_type, leaf.property, lambda stored: judge_aggregate(pointer, leaf.metric, stored))
         if isinstance(leaf, EventProperty):
             return self._test(pointer, leaf, leaf.event_type)
         return leaf
+
+    def _measure(self, pointer: str, measure: Measure) -> Measure:
+        self._event_types(f"{pointer}/event_type", measure.event_type)
+        if measure.property is not UNSET:
+            metric, path = measure.measure, measure.property
+            self._property(f"{pointer}/property", measure.event_type, path)
+            self._judge(measure.event_type, path, lambda stored: judge_aggregate(pointer, metric, stored))
+        where = self._where(f"{pointer}/where", measure.event_type, measure.where)
+        return msgspec.structs.replace(measure, where=where)
 
     def _sequence(self, pointer: str, leaf: EventSequence) -> EventSequence:
         events = list(self._matches(f"{pointer}/events", leaf.events))

@@ -16,6 +16,7 @@ from segment_copilot.compiler.fragments import Fragment, join, nested, sql
 from segment_copilot.compiler.slots import (
     AggregateSlot,
     AtLeastNode,
+    CompareSlot,
     CountSlot,
     GroupNode,
     ListedSlot,
@@ -23,6 +24,7 @@ from segment_copilot.compiler.slots import (
     Node,
     OccurrenceSlot,
     PeriodsSlot,
+    RankSlot,
     SampleSlot,
     SequenceSlot,
     Slot,
@@ -203,9 +205,9 @@ def _weight(slot: Slot) -> int:
             return 2
         case CountSlot() | TimeSlot() | PeriodsSlot():
             return 3
-        case AggregateSlot() | OccurrenceSlot():
+        case AggregateSlot() | OccurrenceSlot() | CompareSlot():
             return 4
-        case SequenceSlot():
+        case SequenceSlot() | RankSlot():
             return 5
         case MembersSlot():
             raise TypeError("references are opened before")

@@ -21,17 +21,21 @@ from segment_copilot.compiler.aggregates import (
 )
 from segment_copilot.compiler.fragments import CompiledQuery, Fragment, bind, join, nested, query, sql, with_named
 from segment_copilot.compiler.known import beside
+from segment_copilot.compiler.measures import NEVER_MISSING, counts_in_any
 from segment_copilot.compiler.moves import known_of
 from segment_copilot.compiler.predicates import render_test, render_tested
+from segment_copilot.compiler.ranks import ranked_rows, render_place
 from segment_copilot.compiler.sequences import render_sequence, step_rows
 from segment_copilot.compiler.slots import (
     AggregateSlot,
+    CompareSlot,
     CountSlot,
     ListedSlot,
     MembersSlot,
     OccurrenceSlot,
     PeriodsSlot,
     Plan,
+    RankSlot,
     SampleSlot,
     SequenceSlot,
     Slot,
@@ -39,7 +43,7 @@ from segment_copilot.compiler.slots import (
     TraitSlot,
     leaves,
 )
-from segment_copilot.compiler.sources import is_sampled, listed, passes, sample_hash
+from segment_copilot.compiler.sources import compared_rows, is_sampled, listed, passes, sample_hash
 from segment_copilot.compiler.tables import Person, Tables, in_range, of_traits
 from segment_copilot.compiler.trees import is_true, normal, slots_of
 from segment_copilot.language.catalog import IDENTIFY
@@ -114,7 +118,7 @@ def read_evidence(plan: Plan, rows: list[tuple[Any, ...]]) -> UserEvidence:
             in_universe = True
             continue
         slot: Slot = slots[int(number)]
-        before = found.get(slot, _UNKNOWN)  # a sequence has two rows: that it was done, and the events of its steps
+        before = found.get(slot, _UNKNOWN)  # sequences and ranks have two rows: what is measured, and the events
         events = tuple(Contribution(at, type_, id_) for at, id_, type_ in contributions)
         measured, beside = before.measured, None
         if text != "null":
@@ -142,9 +146,15 @@ def _nothing(slot: Slot) -> Evidence:
     match slot:
         case CountSlot() | PeriodsSlot() | AggregateSlot(metric="sum" | "count_distinct"):
             return Evidence(holds=False, measured=0, contributions=())
+        case CompareSlot():
+            nothing = {
+                side: 0 if one.metric in NEVER_MISSING else None
+                for side, one in (("left", slot.left), ("right", slot.right))
+            }
+            return Evidence(holds=False, measured=nothing, contributions=())
         case AggregateSlot() | TimeSlot() | OccurrenceSlot() | TraitSlot():
             return _UNKNOWN
-        case SequenceSlot() | SampleSlot() | ListedSlot() | MembersSlot():
+        case SequenceSlot() | SampleSlot() | ListedSlot() | MembersSlot() | RankSlot():
             return _UNKNOWN
         case _:
             assert_never(slot)
@@ -180,23 +190,29 @@ class _Rendering:
                 return self._sample(index, slot)
             case ListedSlot():
                 return self._listed(index, slot)
+            case RankSlot():
+                return self._rank(index, slot)
             case MembersSlot():
                 raise TypeError("references are opened before")
             case PeriodsSlot() if slot.min_per_period > 1:
                 return self._periods(index, slot)
+            case CompareSlot():
+                return self._grouped(index, slot, compared_rows(slot, self._tables))
             case CountSlot() | TimeSlot() | AggregateSlot() | OccurrenceSlot() | PeriodsSlot():
-                return self._events(index, slot)
+                conditions = in_range(slot.matching.range) + passes(slot.matching.filter)
+                rows = beside(self._tables, known_of(slot)).events(slot.matching.event_types, conditions)
+                return self._grouped(index, slot, rows)
             case _:
                 assert_never(slot)
 
-    def _events(self, index: int, slot: GroupedSlot) -> Fragment:
+    def _grouped(self, index: int, slot: GroupedSlot, rows: Fragment) -> Fragment:
         """Read all matching events, those out of the reach of a time test among them."""
         holds, measured = render_holds(slot, None), render_measured(slot)
-        conditions = in_range(slot.matching.range) + passes(slot.matching.filter)
         events = sql("groupArray({})", _EVENT)
         if isinstance(slot, OccurrenceSlot) and slot.occurrence == "any":
             events = sql("groupArrayIf({}, {})", _EVENT, render_test("payload", slot.test))
-        rows = beside(self._tables, known_of(slot)).events(slot.matching.event_types, conditions)
+        if isinstance(slot, CompareSlot):
+            events = sql("groupArrayIf({}, {})", _EVENT, counts_in_any(slot))
         template = "SELECT toInt32({}), toUInt8({}), {}, {}\n{}\nGROUP BY {}"
         return with_named(sql(template, index, holds, measured, _newest(events), rows, self._tables.person_key))
 
@@ -216,6 +232,13 @@ class _Rendering:
         newest, steps = _newest(sql("groupArray({})", _EVENT)), step_rows(slot, self._tables)
         template = "{}\nUNION ALL\nSELECT toInt32({}), toUInt8(0), toString(count()), {}\n{}\nGROUP BY {}"
         return sql(template, done, index, newest, steps, self._tables.person_key)
+
+    def _rank(self, index: int, slot: RankSlot) -> Fragment:
+        """Find the user's place among all; the events are the user's own."""
+        place = render_place(slot, self._tables, index=index, no_events=sql(_NO_EVENTS))
+        newest, rows = _newest(sql("groupArray({})", _EVENT)), ranked_rows(slot, self._tables)
+        template = "{}\nUNION ALL\nSELECT toInt32({}), toUInt8(0), 'null', {}\n{}\nGROUP BY {}"
+        return sql(template, place, index, newest, rows, self._tables.person_key)
 
     def _sample(self, index: int, slot: SampleSlot) -> Fragment:
         share = sample_hash(slot)

@@ -20,6 +20,7 @@ from msgspec.structs import replace
 from segment_copilot.compiler.slots import (
     AggregateSlot,
     Anniversaries,
+    CompareSlot,
     CountSlot,
     Filter,
     Known,
@@ -31,6 +32,7 @@ from segment_copilot.compiler.slots import (
     PeriodsSlot,
     Plan,
     Range,
+    RankSlot,
     SampleSlot,
     SequenceSlot,
     Slot,
@@ -93,7 +95,7 @@ Move = EventsIn | EventsJudgedAnew | DaysOfEvents | TraitSince | TraitJudgedAnew
 def moves_between(earlier: Plan, later: Plan) -> frozenset[Move] | None:
     """Return what names everybody whom the clock can move from one instant to the other; None where only everybody can be.
 
-    That is where the plans, which are of one definition, ask different things, or count periods that were cut anew. Users
+    That is where the plans, which are of one definition, ask different things, rank users, or count periods that were cut anew. Users
     whom nobody had seen at the earlier instant are not among those that are named.
     """
     found = set[Move]()
@@ -116,7 +118,9 @@ def slots_between(earlier: Plan, later: Plan) -> Iterator[tuple[Slot, Slot, froz
 
 
 def _is_same(before: Slot, after: Slot) -> bool:
-    """Return whether a slot asks the same at both instants, and does not count what was cut anew."""
+    """Return whether a slot asks the same at both instants, of each user alone, and does not count what was cut anew."""
+    if isinstance(after, RankSlot):  # one user's event moves others
+        return False
     if isinstance(before, PeriodsSlot) and isinstance(after, PeriodsSlot) and not _go_on(before, after):
         return False
     return _question(before) == _question(after)
@@ -148,6 +152,10 @@ def matchings_of(slot: Slot) -> tuple[Matching, ...]:
     match slot:
         case CountSlot() | TimeSlot() | AggregateSlot() | OccurrenceSlot() | PeriodsSlot():
             return (slot.matching,)
+        case CompareSlot():
+            return slot.left.matching, slot.right.matching
+        case RankSlot():
+            return (slot.measured.matching,)
         case SequenceSlot():
             return (*(step.matching for step in slot.steps), *slot.blockers)
         case TraitSlot() | SampleSlot() | ListedSlot():
@@ -185,12 +193,15 @@ def _question(slot: Slot) -> Slot:
             return replace(slot, matching=_of_no_instant(slot.matching), test=_of_no_values(slot.test))
         case CountSlot() | AggregateSlot():
             return replace(slot, matching=_of_no_instant(slot.matching))
+        case CompareSlot():
+            left, right = (replace(one, matching=_of_no_instant(one.matching)) for one in (slot.left, slot.right))
+            return replace(slot, left=left, right=right)
         case TraitSlot():
             return replace(slot, test=_of_no_values(slot.test), as_of=EARLIEST)
         case SequenceSlot():
             steps = tuple(replace(step, matching=_of_no_instant(step.matching)) for step in slot.steps)
             return replace(slot, steps=steps, blockers=tuple(map(_of_no_instant, slot.blockers)))
-        case SampleSlot() | ListedSlot() | MembersSlot():
+        case SampleSlot() | ListedSlot() | MembersSlot() | RankSlot():
             return slot
         case _:
             assert_never(slot)

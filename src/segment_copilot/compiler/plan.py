@@ -20,7 +20,9 @@ from msgspec.structs import replace
 
 from segment_copilot.compiler.bind import Static
 from segment_copilot.compiler.dates import Dates, kept
+from segment_copilot.compiler.measures import plan_compared, plan_measure
 from segment_copilot.compiler.operands import plan_comparison, plan_path
+from segment_copilot.compiler.ranks import plan_rank
 from segment_copilot.compiler.slots import (
     AggregateSlot,
     AtLeastNode,
@@ -33,6 +35,7 @@ from segment_copilot.compiler.slots import (
     ListedSlot,
     LocalTimes,
     Matching,
+    Measured,
     MembersSlot,
     Node,
     OccurrenceSlot,
@@ -60,8 +63,11 @@ from segment_copilot.language import (
     Group,
     Leaf,
     LocalTime,
+    Measure,
+    MeasureCompare,
     Monetary,
     PropertyTest,
+    Rank,
     Recency,
     Sample,
     SegmentMembership,
@@ -171,6 +177,8 @@ class _Planner:
                 return self._sequence(leaf), False
             case Sample():
                 return _sample(leaf), False
+            case MeasureCompare() | Rank():
+                return self._of_measures(leaf)
             case SegmentMembership():
                 return self._members_of_any(leaf.targets), leaf.operator == "not_in"
             case _:
@@ -265,11 +273,19 @@ class _Planner:
 
     def _matching(
         self,
-        leaf: EventCondition,
+        leaf: EventCondition | Measure,
         days: int | UnsetType = UNSET,
         window: Window | UnsetType = UNSET,
     ) -> Matching:
         return Matching(self._names(leaf.event_type), self._filter(leaf), self.dates.window(days, window))
+
+    def _of_measures(self, leaf: MeasureCompare | Rank) -> tuple[Slot, bool]:
+        if isinstance(leaf, Rank):
+            return plan_rank(leaf, self._measured(leaf.by)), False
+        return plan_compared(leaf, self._measured)
+
+    def _measured(self, measure: Measure) -> Measured:
+        return plan_measure(measure, self._matching(measure, UNSET, measure.window), zone=self.dates.zone.key)
 
     def _match(self, match: str | Step | EventMatch, when: Range) -> Matching:
         if isinstance(match, str):
@@ -281,7 +297,7 @@ class _Planner:
             return None
         return (event_type,) if isinstance(event_type, str) else tuple(event_type)
 
-    def _filter(self, match: EventCondition | EventMatch | Step) -> Filter | None:
+    def _filter(self, match: EventCondition | EventMatch | Step | Measure) -> Filter | None:
         at = self._local_times(match.at)
         if match.where is UNSET:
             return None if at is None else Filter("AND", (), at)

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from segment_copilot.language.nodes import Metric
+from segment_copilot.language.nodes import MeasureName, MeasureOperator, Metric
 from segment_copilot.language.operators import OPPOSITE_NUMBER, NumberOperator, PropertyOperator, holds
 
 # Ranges and comparisons
@@ -127,6 +127,15 @@ class Matching(Struct, frozen=True):
     range: Range
 
 
+class Measured(Struct, frozen=True):
+    """Says what is measured of a user's events; *zone* is that of the days, where days are counted."""
+
+    metric: MeasureName
+    matching: Matching
+    path: tuple[str, ...] = ()
+    zone: str = ""
+
+
 # Slots: each is a set of users
 
 
@@ -169,6 +178,24 @@ class PeriodsSlot(Struct, frozen=True, tag=True):
     starts: tuple[datetime, ...]
     min_per_period: int
     comparison: Comparison
+
+
+class CompareSlot(Struct, frozen=True, tag=True):
+    """Users with an event of one of two measures, of which *left* compares with *factor* millionths of *right*."""
+
+    left: Measured
+    operator: MeasureOperator
+    right: Measured
+    factor: int
+
+
+class RankSlot(Struct, frozen=True, tag=True):
+    """Users who are among the first *count* of all, or *share* thousandths of a per cent of them, by a measure; with *is_bottom* by the smallest."""
+
+    measured: Measured
+    is_bottom: bool
+    count: int | None = None
+    share: int | None = None
 
 
 class TraitSlot(Struct, frozen=True, tag=True):
@@ -222,6 +249,8 @@ Slot = (
     | AggregateSlot
     | OccurrenceSlot
     | PeriodsSlot
+    | CompareSlot
+    | RankSlot
     | TraitSlot
     | SequenceSlot
     | SampleSlot

@@ -25,12 +25,15 @@ from segment_copilot.compiler.aggregates import (
 )
 from segment_copilot.compiler.fragments import Fragment, apart, at_least, bind, group, join, nested, sql, with_named
 from segment_copilot.compiler.known import beside
+from segment_copilot.compiler.measures import looks_at_everything, rows_of_both
 from segment_copilot.compiler.moves import known_of
 from segment_copilot.compiler.predicates import render_filter, render_test
+from segment_copilot.compiler.ranks import render_rank
 from segment_copilot.compiler.sequences import render_sequence
 from segment_copilot.compiler.slots import (
     AggregateSlot,
     AtLeastNode,
+    CompareSlot,
     CountSlot,
     Filter,
     GroupNode,
@@ -42,6 +45,7 @@ from segment_copilot.compiler.slots import (
     OccurrenceSlot,
     PeriodsSlot,
     Range,
+    RankSlot,
     SampleSlot,
     SequenceSlot,
     Slot,
@@ -50,7 +54,7 @@ from segment_copilot.compiler.slots import (
     TimeSlot,
     TraitSlot,
 )
-from segment_copilot.compiler.tables import Tables, filtered, in_range, is_in
+from segment_copilot.compiler.tables import Tables, filtered, hull, in_range, is_in
 from segment_copilot.compiler.traits import TraitReads, TraitTable, trait_test
 from segment_copilot.compiler.trees import is_true, slots_of
 from segment_copilot.compiler.words import Places, Words, columns_of_bits, is_any_bit
@@ -78,7 +82,7 @@ class Users(Struct, frozen=True):
     """Names the universe, of which samples are taken."""
 
 
-Alone = PeriodsSlot | SequenceSlot | ListedSlot
+Alone = PeriodsSlot | SequenceSlot | ListedSlot | CompareSlot | RankSlot
 """A slot that cannot be read with others."""
 
 Source = Events | Traits | Users | Alone
@@ -102,7 +106,9 @@ def source_of(slot: Slot, *, traits_together: bool) -> Source:
             return slot
         case CountSlot() | TimeSlot() | PeriodsSlot() | OccurrenceSlot() | AggregateSlot():
             return Events(slot.matching.event_types, known_of(slot))
-        case SequenceSlot() | ListedSlot():
+        case CompareSlot() if slot.left.matching.event_types == slot.right.matching.event_types:
+            return Events(slot.left.matching.event_types, known_of(slot))
+        case SequenceSlot() | ListedSlot() | CompareSlot() | RankSlot():
             return slot
         case SampleSlot():
             return _USERS
@@ -157,6 +163,8 @@ def _need(slot: GroupedSlot, as_of: datetime) -> _Need:
             return _Need(narrow, narrow.matching, narrow.when == (Range(),))
         case OccurrenceSlot() | AggregateSlot() | PeriodsSlot():
             return _Need(slot, slot.matching, exists=False)
+        case CompareSlot():
+            return _Need(slot, rows_of_both(slot), exists=False)
         case _:
             assert_never(slot)
 
@@ -197,7 +205,7 @@ class Sources:
                 rows = self._tables.users([written(node, cast("Any", sampled).__getitem__), *narrowed])
                 return sql("SELECT user_key\n{}", rows)
             case (
-                PeriodsSlot() | SequenceSlot() | ListedSlot()
+                PeriodsSlot() | SequenceSlot() | ListedSlot() | CompareSlot() | RankSlot()
             ):  # positive, so the slot or, as it and its complement, nobody
                 return self._alone(source, narrowed if is_true(node, slots) else [*narrowed, sql("0")])
             case _:
@@ -217,7 +225,7 @@ class Sources:
                 tests = [is_sampled(slot, sample_hash(slot)) for slot in cast("list[SampleSlot]", slots)]
                 rows = self._tables.users([is_any_bit(places)])
                 return sql("SELECT user_key, {}\n{}", columns_of_bits(tests, places), rows)
-            case PeriodsSlot() | SequenceSlot() | ListedSlot():
+            case PeriodsSlot() | SequenceSlot() | ListedSlot() | CompareSlot() | RankSlot():
                 columns, rows = columns_of_bits([None], places), self._alone(source, ())
                 return sql("SELECT user_key, {} FROM {}", columns, nested(rows))
             case _:
@@ -264,7 +272,7 @@ class Sources:
         """Say what to read for all of the slots, and each one's guard."""
         needs = [_need(cast("GroupedSlot", slot), self._as_of) for slot in slots]
         ranges, filters = {need.matching.range for need in needs}, {need.matching.filter for need in needs}
-        conditions = in_range(_hull(ranges))
+        conditions = in_range(hull(ranges))
         if len(filters) == 1:
             conditions += passes(needs[0].matching.filter)
         of_windows, of_rows = list[list[Fragment]](), list[list[Fragment]]()
@@ -298,10 +306,20 @@ class Sources:
                 return render_sequence(slot, self._tables, narrowed)
             case PeriodsSlot():
                 return self._periods(slot, narrowed)
+            case CompareSlot():
+                return self._compared(slot, narrowed)
+            case RankSlot():
+                return filtered(render_rank(slot, self._tables), [*self._tables.of_asked, *narrowed])
             case ListedSlot():
                 return sql("SELECT user_key\n{}", self._tables.users([listed(slot, self._tables), *narrowed]))
             case _:
                 assert_never(slot)
+
+    def _compared(self, slot: CompareSlot, narrowed: Sequence[Fragment]) -> Fragment:
+        """Compare measures of events of different types, which are read once for both."""
+        template = "SELECT {}\n{}\nGROUP BY user_key\nHAVING {}"
+        rows = compared_rows(slot, self._tables, narrowed)
+        return with_named(sql(template, self._tables.key, rows, render_holds(slot, None)))
 
     def _periods(self, slot: PeriodsSlot, narrowed: Sequence[Fragment]) -> Fragment:
         """Count periods with several events each: first the periods of a user, then how many there are."""
@@ -356,6 +374,13 @@ def passes(wanted: Filter | None) -> list[Fragment]:
     return [render_filter("payload", wanted)] if wanted else []
 
 
+def compared_rows(slot: CompareSlot, tables: Tables, narrowed: Sequence[Fragment] = ()) -> Fragment:
+    """Read the events that any of two measures looks at (FROM and WHERE)."""
+    both, tables = rows_of_both(slot), beside(tables, known_of(slot))
+    conditions = [*in_range(both.range), *passes(both.filter), *narrowed]
+    return tables.everything(conditions) if looks_at_everything(slot) else tables.events(both.event_types, conditions)
+
+
 def sample_hash(slot: SampleSlot) -> Fragment:
     """Write the hash of a user for a salt: the first eight bytes of a SHA-256, as a number."""
     template = "reinterpretAsUInt64(reverse(substring(SHA256(concat({salt}, '\\0', user_id)), 1, 8)))"
@@ -385,15 +410,6 @@ def written(node: Node, write: Callable[[Slot], Fragment]) -> Fragment:
         return sql("(NOT {})", write(node.slot)) if node.complement else write(node.slot)
     children = [written(child, write) for child in node.children]
     return at_least(node.least, children) if isinstance(node, AtLeastNode) else group(node.logic, children)
-
-
-def _hull(ranges: Iterable[Range]) -> Range:
-    """Return the range that holds all of them."""
-    earliest, latest = [item.earliest for item in ranges], [item.latest for item in ranges]
-    return Range(
-        None if None in earliest else min(cast("list[datetime]", earliest)),
-        None if None in latest else max(cast("list[datetime]", latest)),
-    )
 
 
 def _any_of(guards: Sequence[Guard]) -> list[Fragment]:

@@ -12,10 +12,9 @@ from typing import Final
 from msgspec import UNSET, Struct
 
 from segment_copilot.errors import Finding
-from segment_copilot.language import Monetary
 from segment_copilot.language.catalog import MAX_SAMPLE_LENGTH, Probe, Property, Question, Scalar, Spellings, nearest
 from segment_copilot.language.lengths import parse_length
-from segment_copilot.language.nodes import DateWindow
+from segment_copilot.language.nodes import DateWindow, MeasureName, Metric
 from segment_copilot.language.operators import DATETIMES, OPERATORS, POSITIVE_OF, ValueType
 from segment_copilot.language.value_types import AnyTest, is_number_text, operands, parse_date, reads_as_date, truth_of
 
@@ -86,9 +85,9 @@ class Judgement(Struct, frozen=True):
         return Question(stored.event_types, stored.path, self.texts, self.probes)
 
 
-def judge_aggregate(pointer: str, leaf: Monetary, stored: Stored) -> Judgement:
+def judge_aggregate(pointer: str, metric: Metric | MeasureName, stored: Stored) -> Judgement:
     """Judge whether anything stored takes part in an aggregate."""
-    if leaf.metric == "count_distinct":
+    if metric == "count_distinct":
         return Judgement()
     return judge_type(f"{pointer}/property", "number", stored, "Send them as plain JSON numbers.")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from copy import copy
 from datetime import datetime
-from typing import Final, Literal, LiteralString
+from typing import Final, Literal, LiteralString, cast
 from uuid import UUID
 
 from msgspec import Struct
@@ -47,6 +47,15 @@ def in_range(wanted: Range) -> list[Fragment]:
     if wanted.latest is not None:
         tests.append(sql("occurred_at <= {}", bind(wanted.latest, INSTANT)))
     return tests
+
+
+def hull(ranges: Iterable[Range]) -> Range:
+    """Return the range that holds all of them."""
+    earliest, latest = zip(*((item.earliest, item.latest) for item in ranges), strict=True)
+    return Range(
+        None if None in earliest else min(cast("tuple[datetime, ...]", earliest)),
+        None if None in latest else max(cast("tuple[datetime, ...]", latest)),
+    )
 
 
 def of_types(names: tuple[str, ...] | None) -> Fragment:
@@ -101,14 +110,24 @@ class Tables:
         only: A condition on `user_key` that every read gets, such as a range of keys; None for everybody.
         person: Whose rows alone are read; None for everybody's.
         names: Where the rows stand.
+        bound: The placeholders of tenant and instant, where the query has them already.
     """
 
     def __init__(
-        self, plan: Plan, *, only: Fragment | None = None, person: Person | None = None, names: TableNames = STORED
+        self,
+        plan: Plan,
+        *,
+        only: Fragment | None = None,
+        person: Person | None = None,
+        names: TableNames = STORED,
+        bound: tuple[Fragment, Fragment] | None = None,
     ) -> None:
         self._names = names
-        self.tenant = bind(plan.tenant_id, "UInt32", name="tenant")
-        self.as_of = bind(plan.as_of, INSTANT, name="as_of")
+        self._plan = plan
+        self.tenant, self.as_of = bound or (
+            bind(plan.tenant_id, "UInt32", name="tenant"),
+            bind(plan.as_of, INSTANT, name="as_of"),
+        )
         self.user = bind("" if person is None else person.user_id, "String", name="user")
         self._is_past = sql("occurred_at <= {}", self.as_of)
         self.is_linked = plan.linked if person is None else bool(person.other_ids)
@@ -130,6 +149,14 @@ class Tables:
         """What rows of events and traits are joined with."""
         is_tenant = sql("tenant_id = {}", self.tenant)
         self._always = [is_tenant] if only is None else [is_tenant, only]
+        self.of_asked: list[Fragment] = [] if only is None else [only]
+        """The conditions on a person's key that leave those whom the query is about."""
+        if person is not None:
+            self.of_asked = [sql("user_key = sipHash64({})", self.user)]
+
+    def of_everybody(self) -> Tables:
+        """Return the same for everybody's rows, in the same query."""
+        return Tables(self._plan, names=self._names, bound=(self.tenant, self.as_of))
 
     def beside(self, rows: Fragment) -> Tables:
         """Return the same, whose events and traits are read with the columns of *rows* of `known_key` beside them."""

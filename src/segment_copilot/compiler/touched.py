@@ -29,7 +29,16 @@ from segment_copilot.compiler.moves import (
     together,
 )
 from segment_copilot.compiler.predicates import render_anniversary, render_filter, render_test
-from segment_copilot.compiler.slots import AggregateSlot, OccurrenceSlot, Plan, Range, Slot, TraitSlot
+from segment_copilot.compiler.slots import (
+    AggregateSlot,
+    CompareSlot,
+    OccurrenceSlot,
+    Plan,
+    Range,
+    RankSlot,
+    Slot,
+    TraitSlot,
+)
 from segment_copilot.compiler.tables import INSTANT, TableNames, Tables, in_range, of_traits, of_types, where
 from segment_copilot.compiler.trees import normal, slots_of
 from segment_copilot.language.catalog import IDENTIFY
@@ -166,8 +175,7 @@ def _copied_events(slots: Iterable[Slot], always: Sequence[Fragment]) -> list[Co
     is_every_whole = is_every_bare = False
     for slot in slots:
         for matching in matchings_of(slot):
-            is_tested = bool(matching.filter and matching.filter.tests)
-            is_tested = is_tested or isinstance(slot, AggregateSlot | OccurrenceSlot)
+            is_tested = bool(matching.filter and matching.filter.tests) or _looks_at_values(slot)
             (whole if is_tested else bare).update(matching.event_types or ())
             is_every_whole |= is_tested and matching.event_types is None
             is_every_bare |= not is_tested and matching.event_types is None
@@ -181,6 +189,15 @@ def _copied_events(slots: Iterable[Slot], always: Sequence[Fragment]) -> list[Co
             of_bare.append(sql("NOT {}", _of(whole, is_every=is_every_whole)))
         copies.append(_copy("", [*always, *of_bare]))
     return copies
+
+
+def _looks_at_values(slot: Slot) -> bool:
+    """Return whether a slot looks at payloads beside those that its filters test."""
+    if isinstance(slot, CompareSlot):
+        return bool(slot.left.path or slot.right.path)
+    if isinstance(slot, RankSlot):
+        return bool(slot.measured.path)
+    return isinstance(slot, AggregateSlot | OccurrenceSlot)
 
 
 def _of(names: Collection[str], *, is_every: bool) -> Fragment:

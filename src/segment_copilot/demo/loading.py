@@ -23,6 +23,7 @@ from segment_copilot.demo.shop import SEED, USERS, event_prefix, generate_shop
 from segment_copilot.errors import NotFound, Unavailable
 from segment_copilot.lists import Window
 from segment_copilot.resources import Resources
+from segment_copilot.stores.merging import SUMS
 from segment_copilot.stores.postgres import Postgres
 
 log = structlog.get_logger()
@@ -115,7 +116,7 @@ async def find_own_data(resources: Resources, *, seed: int = SEED) -> OwnData:
         if segment.version > 1 or segment.name not in demo
     ]
     params = {"tenant": tenant.id, "prefix": event_prefix(seed)}
-    ((events,),) = (await resources.clickhouse.fetch(_OWN_EVENTS, params, purpose="catalog")).rows
+    ((events,),) = (await resources.clickhouse.fetch(_OWN_EVENTS, params, purpose="catalog", merge=SUMS)).rows
     pending = (await resources.ingestion.status(tenant)).pending
     return OwnData(tuple(segments), events + pending)
 

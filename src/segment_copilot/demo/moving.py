@@ -15,6 +15,7 @@ from segment_copilot.access.tenants import Tenant
 from segment_copilot.demo.people import DAYS
 from segment_copilot.demo.shop import event_prefix, generate_shop
 from segment_copilot.resources import Resources
+from segment_copilot.stores.merging import grouped
 
 MOVING: Final = "demo-moving-"
 """What a tenant's slug begins with while its shop moves; microseconds since 1970 follow."""
@@ -81,7 +82,8 @@ async def move_to_now(
 async def _find_last(resources: Resources, tenant: Tenant, *, seed: int) -> datetime | None:
     """Return the instant of the shop's last event; None when the tenant has none of them."""
     params = {"tenant": tenant.id, "prefix": event_prefix(seed)}
-    last, count = (await resources.clickhouse.fetch(_LAST, params, purpose="catalog")).rows[0]
+    merge = grouped(0, "max", "add")
+    last, count = (await resources.clickhouse.fetch(_LAST, params, purpose="catalog", merge=merge)).rows[0]
     return last if count else None
 
 

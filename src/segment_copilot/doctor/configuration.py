@@ -16,7 +16,7 @@ from segment_copilot.activations.addresses import read_networks
 from segment_copilot.activations.secrets import Secrets
 from segment_copilot.doctor.findings import Check, ok, unknown, warning, wrong
 from segment_copilot.errors import InvalidInput
-from segment_copilot.settings import Settings, read_settings
+from segment_copilot.settings import FILE, Settings, read_settings
 
 _STORES: Final = ("DATABASE_URL", "CLICKHOUSE_URL", "CLICKHOUSE_CLUSTER")
 _SHORT_SECRET: Final = 32  # characters
@@ -29,13 +29,23 @@ def read(environ: Mapping[str, str]) -> tuple[Settings, list[Check]]:
     try:
         return read_settings(environ), []
     except InvalidInput as error:
-        kept = {name: environ[name] for name in _STORES if name in environ}
+        kept = {name: environ[name] for store in _STORES for name in (store, store + FILE) if name in environ}
+        kept = kept if _can_be_read(kept) else {}
         sentence = error.detail.removeprefix("Settings are wrong. ")
         return read_settings(kept), [
             wrong(
                 "settings.values", sentence, "Correct them: no process starts with these. The others were not judged."
             )
         ]
+
+
+def _can_be_read(environ: Mapping[str, str]) -> bool:
+    """Return whether these settings hold, files and all."""
+    try:
+        read_settings(environ)
+    except InvalidInput:
+        return False
+    return True
 
 
 def judge(settings: Settings, environ: Mapping[str, str], *, in_container: bool) -> list[Check]:
@@ -67,6 +77,7 @@ def is_here(url: str) -> bool:
 
 def _misspelt(environ: Mapping[str, str]) -> Iterator[Check]:
     names = [field.encode_name for field in msgspec.structs.fields(Settings)]
+    names += [f"{name}{FILE}" for name in names]
     for name in sorted(environ):
         if name in names or "_" not in name or name.endswith(("_PORT", "_HOST")):  # what a cluster says of its services
             continue

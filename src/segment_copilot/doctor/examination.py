@@ -13,6 +13,7 @@ from typing import Final, TypeVar
 
 from segment_copilot.doctor.clickhouse import examine_clickhouse
 from segment_copilot.doctor.clickhouse import explain as explain_clickhouse
+from segment_copilot.doctor.cluster import examine_cluster
 from segment_copilot.doctor.configuration import judge, read
 from segment_copilot.doctor.findings import Check, Report, ok, unknown, warning, wrong
 from segment_copilot.doctor.outside import examine_outside
@@ -51,6 +52,8 @@ async def examine(environ: Mapping[str, str]) -> Report:
         checks += others
         if clickhouse is not None:
             checks += await _part("clickhouse", lambda: examine_clickhouse(clickhouse, settings))
+            if postgres is not None:
+                checks += await _part("clickhouse.cluster", lambda: examine_cluster(settings, postgres, pool=_POOL))
         if postgres is not None:
             checks += await _part("migrations", lambda: _migrations(postgres, clickhouse))
             checks += await _part("queues", lambda: examine_queues(postgres))

@@ -5,11 +5,14 @@ Users exist only here: the engine inside the wheel has no place to store others.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from segment_copilot.embedded.directory import DATABASE, LOOPBACK, USER, write_private
 
 KEEPER = "keeper"
+CLUSTER = "shards"
+"""What the cluster of several embedded servers is called."""
 
 _CONFIG = """<clickhouse>
     <tcp_port>{port}</tcp_port>
@@ -19,7 +22,7 @@ _CONFIG = """<clickhouse>
     <timezone>UTC</timezone>
     <max_server_memory_usage_to_ram_ratio>0.5</max_server_memory_usage_to_ram_ratio>
     <mark_cache_size>268435456</mark_cache_size>
-</clickhouse>
+{cluster}</clickhouse>
 """
 
 # `default` has no password because the session that runs the server logs in as it; so has everyone on this machine.
@@ -83,8 +86,19 @@ _ENGINES = (
 )
 
 
-def write_configuration(directory: Path, *, port: int, user_password: str, keeper_password: str) -> None:
-    """Write `config.xml` and `users.xml` into *directory*, readable for the owner only."""
+_SHARD = """            <shard><replica>
+                <host>{loopback}</host><port>{port}</port><user>{user}</user><password>{password}</password>
+            </replica></shard>
+"""
+
+
+def write_configuration(
+    directory: Path, *, port: int, user_password: str, keeper_password: str, cluster: Sequence[int] = ()
+) -> None:
+    """Write `config.xml` and `users.xml` into *directory*, readable for the owner only.
+
+    *cluster* has the ports of the shards of which this server is one, in order; they all have one password.
+    """
     engines = "\n".join(f"                <query>GRANT TABLE ENGINE ON {name}</query>" for name in _ENGINES)
     users = _USERS.format(
         database=DATABASE,
@@ -96,4 +110,14 @@ def write_configuration(directory: Path, *, port: int, user_password: str, keepe
         user_password=user_password,
     )
     write_private(directory / "users.xml", users)
-    write_private(directory / "config.xml", _CONFIG.format(port=port, loopback=LOOPBACK))
+    write_private(
+        directory / "config.xml",
+        _CONFIG.format(port=port, loopback=LOOPBACK, cluster=_remote_servers(cluster, user_password)),
+    )
+
+
+def _remote_servers(ports: Sequence[int], password: str) -> str:
+    if not ports:
+        return ""
+    shards = "".join(_SHARD.format(loopback=LOOPBACK, port=port, user=USER, password=password) for port in ports)
+    return f"    <remote_servers>\n        <{CLUSTER}>\n{shards}        </{CLUSTER}>\n    </remote_servers>\n"

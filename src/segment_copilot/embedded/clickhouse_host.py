@@ -91,7 +91,13 @@ def _serve(order: Order, directory: Path, *, parent: Parent) -> NoReturn:
     ports.unlink(missing_ok=True)
     port = choose_port(directory, demanded=order.port)
     keeper_password = secrets.token_urlsafe(24)
-    write_configuration(server, port=port, user_password=password(directory), keeper_password=keeper_password)
+    write_configuration(
+        server,
+        port=port,
+        user_password=password(directory),
+        keeper_password=keeper_password,
+        cluster=order.cluster,
+    )
     # Before the change of directory: importing opens an engine of its own, which would read our config.xml.
     library = cast("Library", importlib.import_module("chdb._chdb"))
     os.chdir(server)

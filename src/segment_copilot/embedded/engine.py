@@ -21,11 +21,13 @@ from segment_copilot.embedded.directory import (
     LOOPBACK,
     USER,
     Account,
+    choose_port,
     log_size,
     log_tail,
     make_directory,
     open_log,
     password,
+    write_private,
 )
 from segment_copilot.embedded.host import Failed, Order, Ready
 from segment_copilot.errors import Unavailable
@@ -40,12 +42,15 @@ _STOP_SECONDS = 15.0
 class Engine:
     """A running PostgreSQL or ClickHouse. Stop it, or leave the `with` block; killing this process stops it too."""
 
-    def __init__(self, kind: Kind, directory: Path, *, durable: bool, account: Account | None) -> None:
+    def __init__(
+        self, kind: Kind, directory: Path, *, durable: bool, account: Account | None, cluster: tuple[int, ...] = ()
+    ) -> None:
         """Use `start_postgres` or `start_clickhouse`."""
         self.kind: Kind = kind
         self.directory = directory
         self._durable = durable
         self._account = account
+        self._cluster = cluster
         self._host: subprocess.Popen[bytes] | None = None
         self._ready: Ready | None = None
         self._log_start = 0
@@ -84,7 +89,7 @@ class Engine:
     def launch(self, *, port: int | None) -> None:
         """Start the host and return at once; `wait_ready` comes next."""
         make_directory(self.directory, account=self._account)
-        order = Order(directory=str(self.directory.resolve()), port=port, durable=self._durable)
+        order = Order(directory=str(self.directory.resolve()), port=port, durable=self._durable, cluster=self._cluster)
         log_file = open_log(self.directory)
         self._log_start = log_size(self.directory)
         try:
@@ -201,12 +206,35 @@ def prepare_postgres(directory: Path, *, durable: bool) -> Engine:
     return Engine("postgresql", directory, durable=durable, account=binaries.account_for(directory))
 
 
-def prepare_clickhouse(directory: Path) -> Engine:
-    """Return an engine that is not launched; raises `Unavailable` when this machine cannot run it."""
+def prepare_clickhouse(directory: Path, *, cluster: tuple[int, ...] = ()) -> Engine:
+    """Return an engine that is not launched, one of several where *cluster* has their ports.
+
+    Raises `Unavailable` when this machine cannot run it.
+    """
     binaries.check_platform()
     if find_spec("chdb") is None:
         raise Unavailable(
             "ClickHouse is not on this machine. Install segment-copilot[embedded] (Linux and macOS), or set CLICKHOUSE_URL to a server.",
             code="engine_missing",
         )
-    return Engine("clickhouse", directory, durable=True, account=None)
+    return Engine("clickhouse", directory, durable=True, account=None, cluster=cluster)
+
+
+def prepare_shards(directory: Path, number: int) -> list[tuple[Engine, int]]:
+    """Return the servers of a cluster, none launched, with the port that each is to have; all have one password.
+
+    The first is in *directory*, the others beside it.
+    """
+    directories = [directory, *(directory.with_name(f"{directory.name}-{shard}") for shard in range(2, number + 1))]
+    for one in directories:
+        make_directory(one)
+        if one != directory:
+            write_private(one / "password", password(directory))
+    ports = list[int]()
+    for one in directories:
+        port = choose_port(one, demanded=None)
+        while port in ports:  # free, and promised to another of us
+            (one / "port").unlink()
+            port = choose_port(one, demanded=None)
+        ports.append(port)
+    return [(prepare_clickhouse(one, cluster=tuple(ports)), port) for one, port in zip(directories, ports, strict=True)]

@@ -18,6 +18,7 @@ class Order(Struct, frozen=True, kw_only=True):
     directory: str
     port: int | None = None  # None: the last one, or a free one
     durable: bool = True
+    cluster: tuple[int, ...] = ()  # ports of the shards that this server is one of
 
 
 class Ready(Struct, frozen=True, tag="ready"):

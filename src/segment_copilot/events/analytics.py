@@ -18,6 +18,7 @@ from segment_copilot.language.catalog import IDENTIFY, Scalar
 from segment_copilot.language.lengths import EARLIEST, LATEST, MICROSECOND, day_start, to_microseconds
 from segment_copilot.language.paths import parse_path
 from segment_copilot.stores.clickhouse import ClickHouse, Purpose
+from segment_copilot.stores.merging import grouped, ranked
 
 MAX_DAYS: Final = 366
 
@@ -151,7 +152,7 @@ class Analytics:
         """Rank event types by how often they happened."""
         _check(span)
         params = {**_params(tenant, span), "identify": IDENTIFY, "limit": limit}
-        found = await self._clickhouse.fetch(_TOP_EVENTS, params, purpose=purpose)
+        found = await self._clickhouse.fetch(_TOP_EVENTS, params, purpose=purpose, merge=ranked(limit, total="sum"))
         total = int(found.rows[0][2]) if found.rows else 0
         return TopEvents(tuple(TypeCount(str(row[0]), int(row[1])) for row in found.rows), total)
 
@@ -179,7 +180,7 @@ class Analytics:
             sql, params = _volume(_OF_TYPE), {**params, "event_type": event_type}
         else:
             sql, params = _volume(_OF_TYPE, where.sql), {**params, "event_type": event_type, **where.params}
-        found = await self._clickhouse.fetch(sql, params, purpose=purpose)
+        found = await self._clickhouse.fetch(sql, params, purpose=purpose, merge=grouped(1, "add"))
         counts = {int(row[0]): int(row[1]) for row in found.rows}
         points = tuple(
             DayCount(day, counts.get(start, 0), _partial(day, span, ZoneInfo(timezone)))
@@ -215,7 +216,8 @@ class Analytics:
             when = span or Span(EARLIEST, LATEST, as_of)
             _check(when)
             sql, params = _EVENT_VALUES, {**_params(tenant, when), "event_type": event_type, "path": ".".join(steps)}
-        found = await self._clickhouse.fetch(sql, {**params, "limit": limit, "search": search}, purpose=purpose)
+        params |= {"limit": limit, "search": search}
+        found = await self._clickhouse.fetch(sql, params, purpose=purpose, merge=ranked(limit, total="rows"))
         distinct = int(found.rows[0][2]) if found.rows else 0
         return PropertyValues(tuple(ValueCount(_scalar(row[0]), int(row[1])) for row in found.rows), distinct)
 

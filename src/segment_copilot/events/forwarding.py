@@ -141,7 +141,7 @@ class Forwarding:
                 block = await self._claim()
             if block is None:
                 return 0
-            async with self._leases.renewed([block.lease]):
+            async with self._leases.renewed([block.lease]), self._clickhouse.users_stay():
                 forwarded = await self._attempt(block)
             if forwarded is not None:
                 return forwarded

@@ -15,6 +15,7 @@ from segment_copilot.events.arrivals import note_rewritten
 from segment_copilot.events.names import ObservedNames, find_new_names, write_names
 from segment_copilot.events.rows import Event, write_block
 from segment_copilot.stores.clickhouse import ClickHouse
+from segment_copilot.stores.merging import grouped
 from segment_copilot.stores.postgres import Postgres
 
 BLOCK_EVENTS: Final = 50_000
@@ -102,7 +103,8 @@ class History:
             await self._clickhouse.execute(sql, params, purpose="ingest")
         await self._write_blocks(tenant, events, progress)
         await self._clickhouse.execute(_REMEMBER, params, purpose="ingest")
-        counts = (await self._clickhouse.fetch(_COUNTS, {"tenant": tenant.id}, purpose="ingest")).rows
+        merge = grouped(1, "add", "min", "max")
+        counts = (await self._clickhouse.fetch(_COUNTS, {"tenant": tenant.id}, purpose="ingest", merge=merge)).rows
         await self._postgres.execute(_COUNTED, tenant.id, *map(list, zip(*counts, strict=True)))
         await self._keep_recent([event for event in events if event.occurred_at > recent_since])
         await note_rewritten(self._postgres, tenant.id)

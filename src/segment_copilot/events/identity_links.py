@@ -20,6 +20,8 @@ from segment_copilot.compiler import Person
 from segment_copilot.errors import Conflict, Finding, InvalidInput
 from segment_copilot.events.trait_changes import note_changed_tenants
 from segment_copilot.stores.clickhouse import ClickHouse
+from segment_copilot.stores.cluster import Cluster
+from segment_copilot.stores.moving import bring_home
 from segment_copilot.stores.postgres import Connection, Postgres
 
 log = structlog.get_logger()
@@ -212,6 +214,9 @@ class IdentityLinks:
             if not rows:
                 return False
             links = [(row["tenant_id"], row["alias_id"], row["person_id"], row["version"]) for row in rows]
+            if isinstance(self._clickhouse, Cluster):
+                async with self._clickhouse.users_move():
+                    await bring_home(self._clickhouse, [(tenant_id, alias) for tenant_id, alias, _, _ in links])
             await self._clickhouse.insert("identity_links", _COLUMNS, links, token=f"links-{uuid4().hex}")
             await transaction.execute(_FORWARDED, [one[0] for one in links], [one[1] for one in links])
             await note_changed_tenants(transaction, {one[0] for one in links})

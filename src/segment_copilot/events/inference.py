@@ -22,6 +22,7 @@ from segment_copilot.language.nodes import Scalar
 from segment_copilot.language.paths import format_path, parse_path
 from segment_copilot.language.value_types import reads_as_date
 from segment_copilot.stores.clickhouse import ClickHouse
+from segment_copilot.stores.merging import SUMS
 
 _PATHS_A_QUERY: Final = 100
 _KINDS: Final[Mapping[type, PropertyType]] = {
@@ -97,7 +98,7 @@ class Inference:
                 WHERE tenant_id = {{tenant:UInt32}} AND event_type = {{event_type:String}}"""
             stored = [".".join(step.replace(".", "%2E") for step in parse_path(path)) for path in some]
             params = {"tenant": tenant.id, "event_type": event_type} | {f"p{at}": one for at, one in enumerate(stored)}
-            (row,) = (await self._clickhouse.fetch(sql, params, purpose="preview")).rows
+            (row,) = (await self._clickhouse.fetch(sql, params, purpose="preview", merge=SUMS)).rows
             events = max(events, int(row[0]))
             required |= {path for path, present in zip(some, row[1:], strict=True) if present == row[0]}
         return events, frozenset(required)

@@ -11,6 +11,7 @@ from msgspec import Struct
 from segment_copilot.events.trait_versions import trait_version
 from segment_copilot.language.catalog import IDENTIFY
 from segment_copilot.stores.clickhouse import ClickHouse
+from segment_copilot.stores.merging import ROWS
 
 _EVENT_COLUMNS = ("tenant_id", "event_type", "user_id", "occurred_at", "event_id", "payload_text")
 _TRAIT_COLUMNS = ("tenant_id", "property", "user_id", "occurred_at", "event_id", "value_text")
@@ -91,7 +92,8 @@ async def present_events(clickhouse: ClickHouse, events: Sequence[Event]) -> set
             "first": min(event.occurred_at for event in some),
             "last": max(event.occurred_at for event in some),
         }
-        found.update(tuple(row) for row in (await clickhouse.fetch(_PRESENT, params, purpose="ingest")).rows)
+        rows = (await clickhouse.fetch(_PRESENT, params, purpose="ingest", merge=ROWS)).rows
+        found.update(tuple(row) for row in rows)
     return found
 
 

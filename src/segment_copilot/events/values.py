@@ -33,6 +33,7 @@ from segment_copilot.language.catalog import (
 )
 from segment_copilot.language.paths import parse_path
 from segment_copilot.stores.clickhouse import ClickHouse
+from segment_copilot.stores.merging import DISTINCT, SUMS, grouped
 
 MAX_QUESTIONS: Final = 8  # of one definition; those of others wait until these are settled
 _SECONDS: Final = 2.0  # for all of them together
@@ -108,7 +109,9 @@ class Values:
         counted, key = ("uniqExact(person)", PERSON_KEY) if not question.event_types else ("count()", "user_key")
         sql = f"SELECT text, {counted} FROM (SELECT {text} AS text, {key} AS person {source}) "
         sql += "WHERE lowerUTF8(text) IN {texts:Array(String)} GROUP BY text"
-        found = await self._clickhouse.fetch(sql, {**params, "texts": wanted}, purpose="preview")
+        found = await self._clickhouse.fetch(
+            sql, {**params, "texts": wanted}, purpose="preview", merge=grouped(1, "add")
+        )
         counts = {one: dict[str, int]() for one in wanted}
         for spelled, number in found.rows:
             counts.setdefault(spelled.lower(), {})[spelled] = number
@@ -124,7 +127,8 @@ class Values:
         """Count the users who have each spelling now; one that nobody has any more stays, with 0."""
         sql = f"SELECT text, uniqExact(person) FROM (SELECT {text} AS text, {PERSON_KEY} AS person {_CURRENT}) "
         sql += "WHERE lowerUTF8(text) IN {texts:Array(String)} GROUP BY text"
-        found = dict((await self._clickhouse.fetch(sql, {**params, "texts": list(counts)}, purpose="preview")).rows)
+        params = {**params, "texts": list(counts)}
+        found = dict((await self._clickhouse.fetch(sql, params, purpose="preview", merge=grouped(1, "add"))).rows)
         return {key: {text: int(found.get(text, 0)) for text in spelled} for key, spelled in counts.items()}
 
     async def _near(self, text: str, source: str, params: Mapping[str, Any], wanted: str) -> tuple[str, ...]:
@@ -147,7 +151,7 @@ class Values:
             "limit": 4 * _NEAR,
             "pieces": _pieces(wanted, most + 1),
         }
-        found = await self._clickhouse.fetch(sql, {**params, **more}, purpose="preview")
+        found = await self._clickhouse.fetch(sql, {**params, **more}, purpose="preview", merge=DISTINCT)
         return nearest(wanted, [row[0] for row in found.rows], limit=_NEAR)
 
     async def _passes(self, tenant: Tenant, catalog: Catalog, question: Question, probe: Probe) -> bool:
@@ -156,7 +160,7 @@ class Values:
         del params["path"]  # which the test has already
         test = _compiled(catalog, question, probe)
         sql = f"SELECT count() FROM (SELECT 1 {source} AND {test.sql} LIMIT 1)"
-        found = await self._clickhouse.fetch(sql, {**params, **test.params}, purpose="preview")
+        found = await self._clickhouse.fetch(sql, {**params, **test.params}, purpose="preview", merge=SUMS)
         return bool(found.rows[0][0])
 
 

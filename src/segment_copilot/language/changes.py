@@ -268,7 +268,19 @@ def _subject(part: _Part) -> Hashable:
     """Return what a condition of its type is about."""
     node = msgspec.to_builtins(part.condition)
     about = [
-        node.get(name) for name in ("type", "event_type", "property", "events", "segment_id", "segment_ids", "salt")
+        node.get(name)
+        for name in (
+            "type",
+            "event_type",
+            "property",
+            "events",
+            "segment_id",
+            "segment_ids",
+            "salt",
+            "left",
+            "right",
+            "by",
+        )
     ]
     return msgspec.json.encode(about)
 

@@ -26,9 +26,11 @@ from segment_copilot.language.nodes import (
     EventTime,
     EventTypes,
     Leaf,
+    MeasureCompare,
     Monetary,
     Number,
     PropertyTest,
+    Rank,
     Recency,
     Sample,
     Scalar,
@@ -89,6 +91,8 @@ def check_leaf(pointer: str, leaf: Leaf) -> Iterator[Finding]:
             yield from _check_sample(pointer, leaf)
         case EventCount() | Recency() | EventTime() | Monetary() | EventProperty() | EventPeriods():
             yield from _check_event_leaf(pointer, leaf)
+        case MeasureCompare() | Rank():
+            pass  # measure_checks
 
 
 def _check_membership(pointer: str, leaf: SegmentMembership) -> Iterator[Finding]:

@@ -14,6 +14,7 @@ from segment_copilot.documents import escape, unstorable_text, with_whole_number
 from segment_copilot.errors import Finding, InvalidDefinition
 from segment_copilot.language.catalog import nearest
 from segment_copilot.language.checks import MAX_STRING, check_leaf, check_texts
+from segment_copilot.language.measure_checks import check_compared, check_rank
 from segment_copilot.language.nodes import (
     LEAF_TYPES,
     Condition,
@@ -27,7 +28,9 @@ from segment_copilot.language.nodes import (
     Exclusion,
     Group,
     Leaf,
+    MeasureCompare,
     Monetary,
+    Rank,
     Recency,
     Sample,
     SegmentMembership,
@@ -41,6 +44,7 @@ MAX_CONDITIONS: Final = 100
 MAX_DEPTH: Final = 8
 MAX_LEAVES: Final = 500
 MAX_BYTES: Final = 256 * 1024
+_MEASURES: Final = ("left", "right", "by")
 
 
 class Located(Struct, frozen=True):
@@ -243,7 +247,7 @@ class _Walk:
             if depth >= MAX_DEPTH and isinstance(where, WhereGroup):
                 detail = f"A where group adds a level, and {MAX_DEPTH} is the last."
                 self._find(f"{pointer}{inside}", "too_deep", detail)
-        self.findings.extend(check_leaf(pointer, leaf))
+        self.findings.extend(_check(pointer, leaf))
         self.leaves.append(Located(pointer, leaf))
         return leaf if len(self.findings) == before else None
 
@@ -268,6 +272,16 @@ class _Walk:
 
     def _find(self, pointer: str, code: str, detail: str, suggestions: tuple[str, ...] = ()) -> None:
         self.findings.append(Finding(pointer, code, detail, suggestions))
+
+
+def _check(pointer: str, leaf: Leaf) -> Iterator[Finding]:
+    match leaf:
+        case MeasureCompare():
+            return check_compared(pointer, leaf)
+        case Rank():
+            return check_rank(pointer, leaf)
+        case _:
+            return check_leaf(pointer, leaf)
 
 
 def is_timezone(name: str) -> bool:
@@ -302,6 +316,11 @@ def _wheres_of(leaf: Leaf) -> Iterator[tuple[str, object]]:
                 for index, match in enumerate(matches):
                     if not isinstance(match, str):
                         yield f"/{name}/{index}/where", match.where
+        case MeasureCompare():
+            yield "/left/where", leaf.left.where
+            yield "/right/where", leaf.right.where
+        case Rank():
+            yield "/by/where", leaf.by.where
         case UserProperty() | SegmentMembership() | Sample():
             pass
         case EventCount() | Recency() | EventTime() | Monetary() | EventProperty() | EventPeriods():
@@ -316,6 +335,9 @@ def _upper_where(fields: Mapping[str, Any]) -> Mapping[str, Any]:
     where = fields.get("where")
     if isinstance(where, dict) and isinstance(logic := cast("dict[str, Any]", where).get("logic"), str):
         changed["where"] = {**where, "logic": logic.upper()}
+    for name in _MEASURES:
+        if isinstance(measure := fields.get(name), dict):
+            changed[name] = _upper_where(cast("dict[str, Any]", measure))
     for name in ("events", "none_between"):
         if isinstance(matches := fields.get(name), list):
             changed[name] = [

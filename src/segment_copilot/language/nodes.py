@@ -30,6 +30,8 @@ GroupLogic = Annotated[
     Meta(description="AND: all of them hold; OR: any of them; AT_LEAST: at least `at_least` of them."),
 ]
 Metric = Literal["sum", "avg", "min", "max", "median", "count_distinct"]
+MeasureName = Literal["count", "sum", "avg", "min", "max", "count_distinct", "days_active"]
+MeasureOperator = Literal["eq", "neq", "gt", "gte", "lt", "lte"]
 
 EventTypes = Annotated[
     str | list[str], Meta(description='One event type, a list of them (any of these), or "*" for every event.')
@@ -357,6 +359,44 @@ class EventSequence(_Condition, frozen=True, tag="event_sequence"):
     search_window: Annotated[Window, Meta(description="Where the steps may lie.")] | UnsetType = UNSET
 
 
+class Measure(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A number made of a user's matching events."""
+
+    measure: Annotated[
+        MeasureName,
+        Meta(description="What is made of the events; days_active counts the local days with at least one of them."),
+    ]
+    event_type: EventTypes
+    property: (
+        Annotated[str, Meta(description="Whose values are measured; count and days_active look at none.")] | UnsetType
+    ) = UNSET
+    where: Where | UnsetType = UNSET
+    at: At | UnsetType = UNSET
+    window: When | UnsetType = UNSET
+
+
+class MeasureCompare(_Condition, frozen=True, tag="measure_compare"):
+    """One measure of a user against another: *left* compared with *factor* times *right*, exactly."""
+
+    left: Annotated[Measure, Meta(description="What is compared.")]
+    operator: Annotated[MeasureOperator, Meta(description="How `left` compares with `factor` × `right`.")]
+    right: Annotated[Measure, Meta(description="What it is compared with.")]
+    factor: Annotated[Number, Meta(description="How many times `right`: 0.1 is a tenth of it. At most 6 decimals.")] = 1
+
+
+Share = Annotated[Number, Meta(description="Per cent of those who are ranked, more than 0; at most 3 decimals.")]
+
+
+class Rank(_Condition, frozen=True, tag="rank"):
+    """The users who come first, or last, of all the tenant's by a measure; exactly one of `top` to `bottom_percent`."""
+
+    by: Annotated[Measure, Meta(description="What users are ranked by; those for whom it is missing are not ranked.")]
+    top: Annotated[int, Meta(description="So many with the greatest.")] | UnsetType = UNSET
+    bottom: Annotated[int, Meta(description="So many with the smallest.")] | UnsetType = UNSET
+    top_percent: Share | UnsetType = UNSET
+    bottom_percent: Share | UnsetType = UNSET
+
+
 class SegmentMembership(_Condition, frozen=True, tag="segment_membership"):
     """In, or not in, another segment: its current definition, evaluated at the same `as_of`. Of several, in any or in none."""
 
@@ -408,7 +448,7 @@ class Definition(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=
 EventCondition = EventCount | Recency | EventTime | Monetary | EventProperty | EventPeriods
 """The leaves about the matching events of one `event_type` and `where`."""
 
-Leaf = EventCondition | UserProperty | EventSequence | SegmentMembership | Sample
+Leaf = EventCondition | UserProperty | EventSequence | SegmentMembership | Sample | MeasureCompare | Rank
 Condition = Leaf | Group
 
 LEAF_TYPES: dict[str, type[Any]] = {leaf.__struct_config__.tag: leaf for leaf in get_args(Leaf)}

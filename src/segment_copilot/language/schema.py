@@ -9,6 +9,7 @@ import msgspec
 from segment_copilot.language.checks import MAX_LIST, MAX_STRING, MAX_TESTS, PERIODS, SEGMENTS, STEPS
 from segment_copilot.language.decode import MAX_CONDITIONS
 from segment_copilot.language.local_times import CLOCK_PATTERN
+from segment_copilot.language.measure_checks import MAX_FACTOR, MOST_RANKED, OF_EVENTS, RANKED
 from segment_copilot.language.nodes import Condition, Definition
 from segment_copilot.language.paths import PATH_PATTERN
 from segment_copilot.language.window_checks import MAX_DAYS, MONTHS
@@ -28,6 +29,16 @@ _FORMS: Final[dict[str, Schema]] = {
         "oneOf": [
             {"properties": {name: {} for name in names}, "required": [*names]}
             for names in (("property", "operator"), ("any_of", "conditions"))
+        ]
+    },
+    "Rank": {"oneOf": [{"properties": {name: {}}, "required": [name]} for name in RANKED]},
+    "Measure": {
+        "oneOf": [
+            {"properties": {"measure": {"enum": sorted(OF_EVENTS)}, "property": False}},
+            {
+                "properties": {"measure": {"not": {"enum": sorted(OF_EVENTS)}}, "property": {}},
+                "required": ["property"],
+            },
         ]
     },
     # Beside a discriminator a linter looks for what is required where it is required, so it is named there again.
@@ -96,7 +107,7 @@ _LIMITS: Final[dict[tuple[str, str], Schema]] = {
     },
     **{
         (node, "property"): {"minLength": 1, "pattern": PATH_PATTERN}
-        for node in ("PropertyTest", "Monetary", "EventProperty", "UserProperty", "ValueObject")
+        for node in ("PropertyTest", "Monetary", "EventProperty", "UserProperty", "ValueObject", "Measure")
     },
     ("ValueObject", "trait"): {"minLength": 1, "pattern": PATH_PATTERN},
     ("PropertyTest", "property"): {"minLength": 1, "pattern": rf"^\.$|{PATH_PATTERN}"},
@@ -113,6 +124,9 @@ _LIMITS: Final[dict[tuple[str, str], Schema]] = {
         "maxItems": SEGMENTS[-1],
     },
     ("Definition", "timezone"): {"minLength": 1},
+    **{("Rank", name): {"minimum": 1, "maximum": MOST_RANKED[-1]} for name in RANKED[:2]},
+    **{("Rank", name): {"exclusiveMinimum": 0, "maximum": 100} for name in RANKED[2:]},
+    ("MeasureCompare", "factor"): {"minimum": -MAX_FACTOR, "maximum": MAX_FACTOR},
     ("Sample", "salt"): {"minLength": 1},
     ("Sample", "from"): {"minimum": 0, "maximum": 100},
     ("Sample", "to"): {"minimum": 0, "maximum": 100},

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Sequence
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Final
 
 from msgspec import UNSET
@@ -106,6 +107,14 @@ def to_millionths(number: float) -> float:
     """Return *number* in whole millionths, as sums compare: the nearest, ties to even; infinite beyond the doubles."""
     product = float(number) * _MILLION
     return round(product) if math.isfinite(product) else product
+
+
+def as_decimals(number: float, decimals: int) -> int | None:
+    """Return *number* in units of its last decimal (0.25 with two is 25), as it is written; None where it has more."""
+    if not math.isfinite(number):
+        return None
+    scaled = Decimal(repr(number)).scaleb(decimals)
+    return int(scaled) if scaled == scaled.to_integral_value() else None
 
 
 def json_type(value: Scalar) -> ValueType:

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from segment_copilot.access.tenants import Tenant
+from segment_copilot.compiler import Person
 from segment_copilot.errors import NotFound
 from segment_copilot.events.identity_links import PERSON_ID, PERSON_KEY, IdentityLinks, with_links
 from segment_copilot.events.rows import Event
@@ -18,6 +19,7 @@ from segment_copilot.language.catalog import IDENTIFY
 from segment_copilot.language.lengths import EARLIEST, LATEST, MICROSECOND
 from segment_copilot.lists import FIRST_PAGE, Listed, Window, read_cursor, write_cursor
 from segment_copilot.stores.clickhouse import ClickHouse
+from segment_copilot.stores.merging import ROWS, SUMS, Merge, ordered
 
 # A user may have several rows before they are merged, all with the same id: who matches is told without merging.
 _FOUND: Final = "tenant_id = {tenant:UInt32} AND positionCaseInsensitiveUTF8(user_id, {text:String}) > 0"
@@ -152,15 +154,16 @@ class Profiles:
         rank, last = read_cursor(listed, window.cursor, tuple[int, str]) if window.cursor else (-1, "")
         params = {"tenant": tenant.id, "text": text}
         linked = await self._links.has_any(tenant)
-        count = await self._rows(_COUNT_PERSONS if linked else _COUNT, params)
+        count = await self._rows(_COUNT_PERSONS if linked else _COUNT, params, SUMS)
         place = {"rank": rank, "id": last, "limit": window.limit + 1, "offset": window.offset}
-        rows = await self._rows(_SEARCH_PERSONS if linked else _SEARCH, {**params, **place})
+        pages = ordered(4, 1, limit=window.limit + 1, offset=window.offset)
+        rows = await self._rows(_SEARCH_PERSONS if linked else _SEARCH, {**params, **place}, pages)
         shown = rows[: window.limit]
         keys = {"tenant": tenant.id, "keys": [row[0] for row in shown]}
         counts = dict(
             cast(
                 "list[tuple[int, int]]",
-                await self._rows(_COUNTS_OF_PERSONS if linked else _COUNTS, keys) if shown else [],
+                await self._rows(_COUNTS_OF_PERSONS if linked else _COUNTS, keys, ROWS) if shown else [],
             )
         )
         users = tuple(FoundUser(row[1], counts.get(row[0], 0), row[2], row[3]) for row in shown)
@@ -177,10 +180,10 @@ class Profiles:
         users = [person.user_id, *person.other_ids]
         waiting = await self._waiting.of_person(tenant, person)
         params = _of_user(tenant, users, waiting)
-        ((count, types, first, last),) = await self._rows(_SUMMARY, params)
+        ((count, types, first, last),) = await self._rows(_SUMMARY, params, person)
         if not count:
             raise NotFound("Nobody has seen a user of this id.", code="user_not_found")
-        stored = await self._rows(_TRAITS, {"tenant": tenant.id, "users": users})
+        stored = await self._rows(_TRAITS, {"tenant": tenant.id, "users": users}, person)
         return Profile(person.user_id, count, types, first, last, properties=_traits(stored, waiting))
 
     async def events(
@@ -202,35 +205,38 @@ class Profiles:
         waiting = await self._waiting.of_person(tenant, person)
         params = _of_user(tenant, users, waiting)
         params |= {"event_type": which.event_type or "", "first": first, "last": last}
-        ((count,),) = await self._rows(_COUNT_EVENTS, params)
+        ((count,),) = await self._rows(_COUNT_EVENTS, params, person)
         place = {"before": before, "before_id": before_id, "limit": window.limit + 1, "offset": window.offset}
-        rows = await self._rows(_EVENTS, {**params, **place})
+        rows = await self._rows(_EVENTS, {**params, **place}, person)
         shown, cursor = rows[: window.limit], None
         if len(rows) > window.limit:
             cursor = write_cursor(listed, [(shown[-1][1] - EARLIEST) // MICROSECOND, shown[-1][2]])
-        payloads = await self._payloads(tenant, users, shown, waiting)
+        payloads = await self._payloads(tenant, person, shown, waiting)
         found = [UserEvent(one[2], one[0], one[1], msgspec.json.decode(payloads[one])) for one in shown]
         return Listed(tuple(found), count, cursor)
 
     async def _payloads(
-        self, tenant: Tenant, users: Sequence[str], shown: Sequence[_Place], waiting: Iterable[Event]
+        self, tenant: Tenant, person: Person, shown: Sequence[_Place], waiting: Iterable[Event]
     ) -> dict[_Place, str]:
         texts = {(event.event_type, event.occurred_at, event.event_id): event.payload for event in waiting}
         if stored := [one for one in shown if one not in texts]:
             params = {
                 "tenant": tenant.id,
-                "users": users,
+                "users": [person.user_id, *person.other_ids],
                 "types": sorted({type_ for type_, _, _ in stored}),
                 "ids": [event_id for _, _, event_id in stored],
                 "first": stored[-1][1],
                 "last": stored[0][1],
             }
-            rows = await self._rows(_PAYLOADS, params)
+            rows = await self._rows(_PAYLOADS, params, person)
             texts |= {(type_, at, event_id): text for type_, at, event_id, text in rows}
         return texts
 
-    async def _rows(self, sql: str, params: Mapping[str, Any]) -> list[Any]:
-        return (await self._clickhouse.fetch(sql, params, purpose="preview")).rows
+    async def _rows(self, sql: str, params: Mapping[str, Any], of: Person | Merge) -> list[Any]:
+        """Ask about a person, or about all users as *of* puts together what shards answer."""
+        if isinstance(of, Person):
+            return (await self._clickhouse.fetch(sql, params, purpose="preview", user=of.user_id)).rows
+        return (await self._clickhouse.fetch(sql, params, purpose="preview", merge=of)).rows
 
 
 def _of_user(tenant: Tenant, users: Sequence[str], waiting: Sequence[Event]) -> dict[str, Any]:

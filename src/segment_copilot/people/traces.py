@@ -16,6 +16,7 @@ from segment_copilot.events.names import samples_in
 from segment_copilot.language.catalog import Scalar
 from segment_copilot.language.paths import parse_path
 from segment_copilot.stores.clickhouse import ClickHouse
+from segment_copilot.stores.merging import DISTINCT, SUMS, grouped, ordered
 
 # Every table that has rows of users, whatever rooms add: it says whose they are in these two columns.
 _TABLES: Final = """
@@ -94,7 +95,10 @@ class Traces:
 
     async def now(self) -> int:
         """Return the server's time in seconds, rounded up: whatever was replaced was replaced before."""
-        return 1 + await self._number("SELECT toUnixTimestamp(now())")
+        found = await self._clickhouse.fetch(
+            "SELECT toUnixTimestamp(now())", purpose="compute", merge=grouped(0, "max")
+        )
+        return 1 + int(found.rows[0][0])
 
     async def is_replaced_kept(self, tables: Sequence[str], until: int) -> bool:
         """Have files that were replaced up to then deleted; return whether some are still there."""
@@ -136,7 +140,8 @@ class Traces:
         key, at, event_id = _BEFORE_ALL
         while True:
             params = {"type": event_type, "key": key, "at": at, "id": event_id}
-            rows = (await self._clickhouse.fetch(sql, params, purpose="compute")).rows
+            pages = ordered(0, 1, 2, limit=_PAGE)
+            rows = (await self._clickhouse.fetch(sql, params, purpose="compute", merge=pages)).rows
             for row in rows:
                 yield row[3]
             if len(rows) < _PAGE:
@@ -162,13 +167,13 @@ class Traces:
         sql = """
             SELECT run_id, bitmapCardinality(groupBitmapMergeState(members)) FROM segment_states
             WHERE tenant_id = {tenant:UInt32} GROUP BY run_id"""
-        rows = (await self._clickhouse.fetch(sql, self._tenant, purpose="compute")).rows
+        rows = (await self._clickhouse.fetch(sql, self._tenant, purpose="compute", merge=grouped(1, "add"))).rows
         return {run_id: int(count) for run_id, count in rows}
 
     async def event_counts(self) -> dict[str, int]:
         """Return how many events of theirs there are of each type."""
         sql = f"SELECT event_type, count() FROM events WHERE {self._theirs} GROUP BY event_type"
-        rows = (await self._clickhouse.fetch(sql, purpose="compute")).rows
+        rows = (await self._clickhouse.fetch(sql, purpose="compute", merge=grouped(1, "add"))).rows
         return {event_type: int(count) for event_type, count in rows}
 
     async def publications(self) -> set[int]:
@@ -186,7 +191,8 @@ class Traces:
             SELECT change_set, countIf(has_entered), countIf(NOT has_entered) FROM membership_changes
             WHERE tenant_id = {tenant:UInt32} AND computation_id IN {computations:Array(UInt64)} GROUP BY change_set"""
         params = {**self._tenant, "computations": list(computations)}
-        rows = (await self._clickhouse.fetch(sql, params, purpose="compute")).rows
+        merge = grouped(1, "add", "add")
+        rows = (await self._clickhouse.fetch(sql, params, purpose="compute", merge=merge)).rows
         return {change_set: (int(entered), int(left)) for change_set, entered, left in rows}
 
     def _condition(self, table: str) -> str:
@@ -199,10 +205,11 @@ class Traces:
         await self._clickhouse.execute(sql, purpose="migrate")
 
     async def _number(self, sql: str, params: dict[str, Any] | None = None) -> int:
-        return int((await self._clickhouse.fetch(sql, params, purpose="compute")).rows[0][0])
+        return int((await self._clickhouse.fetch(sql, params, purpose="compute", merge=SUMS)).rows[0][0])
 
     async def _column(self, sql: str, params: dict[str, Any] | None = None) -> list[str]:
-        return [str(row[0]) for row in (await self._clickhouse.fetch(sql, params, purpose="compute")).rows]
+        rows = (await self._clickhouse.fetch(sql, params, purpose="compute", merge=DISTINCT)).rows
+        return [str(row[0]) for row in rows]
 
 
 def _unlike(value: Scalar) -> object:

@@ -16,7 +16,7 @@ import logging
 import struct
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from typing import Any
 from uuid import uuid4
 
@@ -27,13 +27,14 @@ from asynch.proto.block import ColumnOrientedBlock
 from asynch.proto.connection import Connection as Protocol
 from asynch.proto.protocol import ServerPacket
 from asynch.proto.result import QueryInfo
-from asynch.proto.utils.dsn import DSNError, parse_dsn
 from msgspec import Struct
 
-from segment_copilot.errors import InvalidInput, QueryTimeout, Unavailable
+from segment_copilot.errors import QueryTimeout, Unavailable
+from segment_copilot.stores.clickhouse_urls import CONNECT_SECONDS, read_url
 from segment_copilot.stores.columns import check_column
 from segment_copilot.stores.limits import LIMITS, Purpose
 from segment_copilot.stores.literals import identifier, lower
+from segment_copilot.stores.merging import Merge
 from segment_copilot.stores.refusals import ClickHouseError, refusal
 from segment_copilot.stores.turns import FairTurns, PlanningTurns, Turn
 
@@ -70,7 +71,6 @@ _INSERT_SETTINGS = {
 
 _ACQUIRE_SECONDS = 2.0  # for a connection of the pool to become free
 _QUEUE_SECONDS = 5.0  # for a tenant's turn, of queries that people wait for
-_CONNECT_SECONDS = 5.0
 _GRACE_SECONDS = 5.0  # past a query's own limit, after which the server counts as frozen
 _KILL_SECONDS = 5.0
 _GONE_SECONDS = 30.0  # from the kill of a long query to its end: nothing looks for a kill while it is planned
@@ -100,7 +100,7 @@ class _Connection:
         self._used_at = 0.0
 
     async def open(self) -> None:
-        async with asyncio.timeout(_CONNECT_SECONDS):
+        async with asyncio.timeout(CONNECT_SECONDS):
             await self._protocol.connect()
 
     def cut(self) -> None:
@@ -173,7 +173,12 @@ class Session:
         self._turn = turn
 
     async def fetch(
-        self, sql: str, params: Mapping[str, object] | None = None, *, query_id: str | None = None
+        self,
+        sql: str,
+        params: Mapping[str, object] | None = None,
+        *,
+        query_id: str | None = None,
+        merge: Merge | None = None,  # noqa: ARG002  # of a cluster
     ) -> Result:
         """Run a query and return all its rows, like `ClickHouse.fetch`; one with an id of its own is not killed with us."""
         started, text, settings = time.perf_counter(), lower(sql, params or {}), _settings(self._purpose)
@@ -183,24 +188,35 @@ class Session:
         duration_ms = _log_query(self._purpose, query_id, started=started, rows=len(rows))
         return Result(columns, rows, query_id, duration_ms)
 
-    async def insert(self, table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
-        """Insert *rows* as one block, like `ClickHouse.insert`."""
+    @property
+    def parts(self) -> Sequence[Session]:
+        """The sessions that this one is made of: in a cluster one on each shard."""
+        return (self,)
+
+    async def insert(
+        self,
+        table: str,
+        columns: Sequence[str],
+        rows: Sequence[tuple[Any, ...]],
+        *,
+        tenant: int | None = None,  # noqa: ARG002  # of a cluster
+    ) -> None:
+        """Insert *rows* as one block, like `ClickHouse.insert`; *tenant* says whose users they are, where no column does."""
         if rows:
             settings, text = _settings(self._purpose) | _INSERT_SETTINGS, _insert_into(table, columns)
             await self._connection.insert(text, rows, query_id=self._query_id, settings=settings)
 
 
 class ClickHouse:
-    """A server or cluster. Safe for many tasks at once; each query takes one connection of the pool.
+    """One server, or `cluster.Cluster` in its place. Safe for many tasks at once; each query takes a connection of the pool.
 
     All methods raise Unavailable (no free connection within two seconds, no turn of a long query within the seconds of
     its purpose, or the server gone), QueryTimeout and QueryTooExpensive (a limit of the purpose), and ClickHouseError for
     anything else the server refuses. A query's parameter `tenant` says whose it is.
     """
 
-    def __init__(self, options: Mapping[str, Any], *, pool: int, cluster: str, of_one: int = 0) -> None:
+    def __init__(self, options: Mapping[str, Any], *, pool: int, of_one: int = 0) -> None:
         self._options = options
-        self._cluster = cluster
         self._free = FairTurns(pool, of_one=of_one or pool, late="Every ClickHouse connection is busy.")
         self._idle: list[_Connection] = []  # the last used first: the others may fade
         self._kills: set[asyncio.Task[None]] = set()
@@ -212,9 +228,19 @@ class ClickHouse:
         return self._options["database"]
 
     async def fetch(
-        self, sql: str, params: Mapping[str, object] | None = None, *, purpose: Purpose, query_id: str | None = None
+        self,
+        sql: str,
+        params: Mapping[str, object] | None = None,
+        *,
+        purpose: Purpose,
+        query_id: str | None = None,
+        merge: Merge | None = None,  # noqa: ARG002  # of a cluster
+        user: str | None = None,  # noqa: ARG002  # of a cluster
     ) -> Result:
-        """Run a query and return all its rows. *params* fill the typed placeholders of *sql* (see literals)."""
+        """Run a query and return all its rows. *params* fill the typed placeholders of *sql* (see literals).
+
+        In a cluster *merge* says how the rows of its shards go together, or *user* of whom alone is asked: their shard is.
+        """
         text = lower(sql, params or {})
         query_id = query_id or uuid4().hex
         started = time.perf_counter()
@@ -228,14 +254,31 @@ class ClickHouse:
     async def execute(
         self, sql: str, params: Mapping[str, object] | None = None, *, purpose: Purpose, query_id: str | None = None
     ) -> None:
-        """Run a statement that returns no rows: DDL, INSERT … SELECT."""
+        """Run a statement that returns no rows, in a cluster on every shard: DDL, INSERT … SELECT of what each has."""
         await self.fetch(sql, params, purpose=purpose, query_id=query_id)
 
+    def users_stay(self) -> AbstractAsyncContextManager[None]:
+        """Have no user moved to another shard for as long as the block lasts; who writes about users needs that."""
+        return nullcontext()
+
+    async def servers(self) -> Sequence[ClickHouse]:
+        """Return the servers that have users: this one, or in a cluster one of each shard."""
+        return (self,)
+
+    async def define(self, sql: str, *, once: bool) -> None:  # noqa: ARG002  # of a cluster
+        """Run a statement of a migration; in a cluster on every shard, unless *once* says that it is for all as it stands."""
+        await self.execute(sql, purpose="migrate")
+
     @asynccontextmanager
-    async def session(self, *, purpose: Purpose) -> AsyncGenerator[Session]:
+    async def session(
+        self,
+        *,
+        purpose: Purpose,
+        user: str | None = None,  # noqa: ARG002  # of a cluster
+    ) -> AsyncGenerator[Session]:
         """Lend a session of its own: a temporary table of one query is there for the next, and gone at the end.
 
-        The purpose's limit of time holds for everything in it together.
+        The purpose's limit of time holds for everything in it together. *user* says of whom alone it is, as in `fetch`.
         """
         query_id = uuid4().hex
         async with self._slot():
@@ -371,9 +414,8 @@ class ClickHouse:
         task.add_done_callback(self._kills.discard)
 
     async def _kill_now(self, query_id: str, turn: Turn) -> None:
-        where = f"ON CLUSTER {identifier(self._cluster)} " if self._cluster else ""
         how = "SYNC" if turn.is_held else "ASYNC"  # sync: answered when the query has ended
-        text = lower(f"KILL QUERY {where}WHERE query_id = {{query_id:String}} {how}", {"query_id": query_id})
+        text = lower(f"KILL QUERY WHERE query_id = {{query_id:String}} {how}", {"query_id": query_id})
         connection = _Connection(self._options)
         try:
             async with asyncio.timeout(_GONE_SECONDS if turn.is_held else _KILL_SECONDS):
@@ -405,7 +447,7 @@ async def _in_time(purpose: Purpose) -> AsyncGenerator[None]:
 
 
 @asynccontextmanager
-async def open_clickhouse(url: str, *, pool: int = 8, cluster: str = "", of_one: int = 0) -> AsyncGenerator[ClickHouse]:
+async def open_clickhouse(url: str, *, pool: int = 8, of_one: int = 0) -> AsyncGenerator[ClickHouse]:
     """Open *pool* connections to `clickhouse://user:password@host:port/database`, each when it is first needed.
 
     Of the queries that people wait for, *of_one* tenant has so many at once (0: as many as there are).
@@ -413,30 +455,11 @@ async def open_clickhouse(url: str, *, pool: int = 8, cluster: str = "", of_one:
     `clickhouses://` speaks TLS. `?compression=lz4` compresses; other parameters are the driver's, or server settings.
     Raises InvalidInput when *url* is none of this.
     """
-    options = _options(url)
-    try:
-        _Connection(options)
-    except ImportError as error:
-        raise InvalidInput("Compression of ClickHouse connections needs the package asynch[compression].") from error
-    clickhouse = ClickHouse(options, pool=pool, cluster=cluster, of_one=of_one)
+    clickhouse = ClickHouse(read_url(url), pool=pool, of_one=of_one)
     try:
         yield clickhouse
     finally:
         await clickhouse.close()
-
-
-def _options(url: str) -> dict[str, Any]:
-    try:
-        options = parse_dsn(url)
-    except (DSNError, ValueError) as error:
-        raise InvalidInput("The ClickHouse URL is not clickhouse://user:password@host:port/database.") from error
-    settings = dict(options.pop("settings", {}))
-    if options.get("compression"):
-        # The server's default is zstd, which the driver cannot read on this Python.
-        settings.setdefault("network_compression_method", "LZ4")
-    # The deadline of a query is ours, so the driver needs none per read; a setting the server ignores is an error.
-    defaults = {"connect_timeout": _CONNECT_SECONDS, "sync_request_timeout": 2.0}
-    return defaults | options | {"settings": settings, "send_receive_timeout": None, "settings_is_important": True}
 
 
 def _insert_into(table: str, columns: Sequence[str]) -> str:

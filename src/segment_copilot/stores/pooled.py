@@ -11,12 +11,12 @@ import asyncpg
 from segment_copilot.stores.confinement import SETTING
 
 # Asked without preparing anything: behind a pooler that would stay in a session which is another's next.
-_OURS: Final = "SELECT WHERE pg_backend_pid() = {pid:d}"
-_CONFINED: Final = """
-SELECT FROM pg_class
-WHERE relnamespace = current_schema()::regnamespace AND relrowsecurity AND row_security_active(oid) LIMIT 1
+# The answer is the number of rows, which is told even so: 1 for being confined, 2 for a pooler.
+_ABOUT: Final = """
+SELECT FROM generate_series(1, (pg_backend_pid() <> {pid:d})::int * 2 + EXISTS (
+    SELECT FROM pg_class
+    WHERE relnamespace = current_schema()::regnamespace AND relrowsecurity AND row_security_active(oid))::int)
 """
-_NO_ROW: Final = "SELECT 0"
 _TELL: Final = f"SELECT set_config('{SETTING}', $1, false)"
 TELL_IN_TRANSACTION: Final = f"SELECT set_config('{SETTING}', $1, true)"
 
@@ -43,8 +43,9 @@ class Pooled(asyncpg.Connection):
     async def look(self) -> None:
         """Find out whether the server confines us, and whether a pooler is between."""
         pid: int = cast("Any", self).get_server_pid()
-        self.is_behind_pooler = await self.execute(_OURS.format(pid=pid)) == _NO_ROW
-        self.is_confined = await self.execute(_CONFINED) != _NO_ROW
+        status: str = await self.execute(_ABOUT.format(pid=pid))
+        pooled, confined = divmod(int(status.rpartition(" ")[2]), 2)
+        self.is_behind_pooler, self.is_confined = bool(pooled), bool(confined)
 
     def note_clean(self) -> None:
         """Say that nothing of the session was set, locked or opened, and nothing will be."""

@@ -421,7 +421,7 @@ async def _pool(url: str, *, size: int, statements: int) -> Any:
         await raw.look()
         if raw.is_behind_pooler and statements:
             raise PoolerFound
-        async with raw.transaction():
+        async with raw.transaction() if raw.is_behind_pooler else nullcontext():
             # asyncpg's own UUID is a subclass, which not every encoder takes for one.
             await raw.set_type_codec("uuid", schema="pg_catalog", encoder=_uuid_bytes, decoder=_uuid, format="binary")
 

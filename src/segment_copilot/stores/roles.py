@@ -13,7 +13,7 @@ from segment_copilot.errors import InvalidInput
 from segment_copilot.stores.confinement import EVERY, SETTING
 from segment_copilot.stores.postgres import Postgres
 
-SHARED: Final = frozenset({"blocks", "schema_migrations", "shared_secrets"})
+SHARED: Final = frozenset({"blocks", "schema_migrations", "shard_placement", "shared_secrets"})
 """Tables that are no tenant's: every process reads them, and no row of theirs says anything of one."""
 
 PARENTS: Final = {

@@ -17,12 +17,16 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 QUIET = ("asynch", "asyncio", "anthropic", "httpx2", "httpcore2", "mcp")
 """Libraries that log values (asynch: whole statements) or every request below WARNING."""
 
-_SECRETS = re.compile(r"\b((?:sk|pk|mk)[_-])[A-Za-z0-9_-]{6,}|(://[^:/@\s]*:)[^@/\s]+(?=@)")
+_SECRETS = re.compile(
+    r"\b((?:sk|pk|mk)[_-]|whsec_)[A-Za-z0-9_+/=-]{6,}"  # keys, of ours and of models; what webhooks are signed with
+    r"|(://[^:/@\s]*:)[^@/\s]+(?=@)"  # passwords in addresses
+    r"|\b(eyJ)[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+"  # tokens of sessions, links and logins
+)
 
 _ESCAPE = r"\u001b["
 _COLOUR = re.compile(r"\\u001b\[[0-9;:]*m")
 
-_MARKS = ("sk_", "pk_", "mk_", "sk-", "pk-", "mk-", "://")
+_MARKS = ("sk_", "pk_", "mk_", "sk-", "pk-", "mk-", "://", "whsec_", "eyJ")
 
 
 def configure_logging(
@@ -110,7 +114,7 @@ def _encode(event: EventDict, **_: Any) -> str:
 
 
 def _redact(_logger: WrappedLogger, _method: str, line: Any) -> str:
-    """Take API keys and the passwords of store addresses out of a line, wherever they stand."""
+    """Take keys, tokens and the passwords of store addresses out of a line, wherever they stand."""
     if not any(mark in line for mark in _MARKS):  # nearly every line: searching for text is 50 times faster
         return line
-    return _SECRETS.sub(lambda found: f"{found[1] or found[2]}***", line)
+    return _SECRETS.sub(lambda found: f"{found[1] or found[2] or found[3]}***", line)

@@ -197,6 +197,13 @@ def in_every_place() -> Json:
         ),
         {"type": "event_sequence", "events": [NAME, match | {"within": "1d"}, NAME], "none_between": [match]},
         {"type": "event_sequence", "events": [{"event_type": [NAME, NAME]}, NAME], "none_between": [NAME]},
+        {
+            "type": "measure_compare",
+            "left": {"measure": "sum", "property": "p"} | match,
+            "operator": "gt",
+            "right": {"measure": "count_distinct", "property": "p", "event_type": [NAME, "b"]},
+        },
+        {"type": "rank", "by": {"measure": "max", "property": "p"} | match, "top": 5},
         {"type": "sample", "salt": "a", "from": 0, "to": 50},
     ]
     return {"logic": "OR", "conditions": leaves, "exclude": {"logic": "AND", "conditions": [leaves[0], leaves[-1]]}}

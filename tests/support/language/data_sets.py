@@ -16,6 +16,7 @@ from segment_copilot.events.identity_links import IdentityLinks
 from segment_copilot.language import Definition, parse
 from segment_copilot.language.catalog import Catalog, EventType, Property
 from segment_copilot.stores.clickhouse import ClickHouse
+from segment_copilot.stores.merging import ROWS
 from segment_copilot.stores.postgres import Postgres
 from tests.support.language.reference import (
     IDENTIFY,
@@ -99,7 +100,7 @@ class DataSet(Struct, frozen=True):
 
 async def fetch_members(clickhouse: ClickHouse, query: CompiledQuery) -> set[str]:
     """The members by the compiled SQL; each is there once."""
-    rows = (await clickhouse.fetch(query.sql, query.params, purpose="compute")).rows
+    rows = (await clickhouse.fetch(query.sql, query.params, purpose="compute", merge=ROWS)).rows
     found = [row[1] for row in rows]
     assert len(found) == len(set(found))
     return set(found)

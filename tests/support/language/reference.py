@@ -8,6 +8,7 @@ has yet to learn.
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,7 @@ from fractions import Fraction
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
+import msgspec
 from msgspec import Struct, field
 
 from tests.support.language.reference_times import Clock, Span, back, fixed_length, is_at, nth_period, window_span
@@ -171,10 +173,13 @@ class Reading(Struct, frozen=True):
     tenant_zone: str
     references: Mapping[int, Json]
     schemas: Schemas
+    universe: Mapping[str, Person] = field(default_factory=dict[str, Person])
+    ranked: dict[str, list[str]] = field(default_factory=dict[str, list[str]])  # who is ranked by what, in order
 
     def members(self, definition: Json, universe: Mapping[str, Person]) -> set[str]:
         """Those of *universe* (see `people`) whom *definition* means."""
-        return {user_id for user_id, person in universe.items() if self.has(definition, person)}
+        reading = msgspec.structs.replace(self, universe=universe, ranked={})
+        return {user_id for user_id, person in universe.items() if reading.has(definition, person)}
 
     def has(self, definition: Json, person: Person) -> bool:
         """Whether *person* is in what the definition includes, and not in what it excludes."""
@@ -350,6 +355,48 @@ class Reading(Struct, frozen=True):
             active += count >= condition.get("min_per_period", 1)
         return compares(condition, active, wanted_values(condition))
 
+    def _measure_compare(self, condition: Json, person: Person, clock: Clock) -> bool:
+        left, right = (self.measured(condition[side], person, clock) for side in ("left", "right"))
+        return measures_compare(left, condition["operator"], right, condition.get("factor", 1))
+
+    def measured(self, measure: Json, person: Person, clock: Clock) -> Fraction | None:
+        """A number made of a user's events, exactly; None where it is missing."""
+        matching = self._matching(person, measure, clock, window_span(measure, clock))
+        return measure_of(measure["measure"], measure.get("property"), matching, clock)
+
+    def _rank(self, condition: Json, person: Person, clock: Clock) -> bool:
+        """Among the first of all users for whom there is something to measure; ties by id."""
+        is_top, measure = bool(condition.keys() & {"top", "top_percent"}), condition["by"]
+        key = json.dumps([measure, is_top, str(clock.zone), clock.as_of.isoformat(), person.user_id in self.universe])
+        if key not in self.ranked:
+            everybody = self.universe if person.user_id in self.universe else {person.user_id: person}
+            amounts = {one.user_id: self._ranked_by(measure, one, clock) for one in everybody.values()}
+            found = [(amount, user_id) for user_id, amount in amounts.items() if amount is not None]
+            found.sort(key=lambda one: (-one[0] if is_top else one[0], one[1].encode()))
+            self.ranked[key] = [user_id for _, user_id in found]
+        order = self.ranked[key]
+        places = condition.get("top") or condition.get("bottom")
+        if places is None:
+            share = Fraction(repr(condition.get("top_percent") or condition["bottom_percent"]))
+            places = math.ceil(share * len(order) / 100)
+        return person.user_id in order[:places]
+
+    def _ranked_by(self, measure: Json, person: Person, clock: Clock) -> Fraction | None:
+        """As `measured`, but None where nothing took part, and the numbers themselves of the lowest and highest."""
+        matching = self._matching(person, measure, clock, window_span(measure, clock))
+        values = [look_up(event.payload, measure["property"]) for event in matching if "property" in measure]
+        numbers = [number for value in values if (number := as_number(value)) is not None]
+        match measure["measure"]:
+            case "min" | "max" as name:
+                return Fraction(min(numbers) if name == "min" else max(numbers)) if numbers else None
+            case "count" | "days_active":
+                is_any = bool(matching)
+            case "count_distinct":
+                is_any = any(_identity(value) is not None for value in values)
+            case _:
+                is_any = any(abs(number) <= MAX_SUMMAND for number in numbers)
+        return self.measured(measure, person, clock) if is_any else None
+
     def _segment_membership(self, condition: Json, person: Person, clock: Clock) -> bool:  # noqa: ARG002
         """The other segment's current definition at the same `as_of`; it keeps its own zone."""
         named = condition["segment_ids"] if "segment_ids" in condition else [condition["segment_id"]]
@@ -382,6 +429,46 @@ def _longest_span(condition: Json) -> timedelta | None:
     if "window_days" in condition:
         return fixed_length(f"{condition['window_days']}d")
     return fixed_length(condition["window"]["last"]) if "window" in condition else None
+
+
+# Measures.
+
+
+def measure_of(name: str, path: str | None, events: Sequence[Event], clock: Clock) -> Fraction | None:
+    """What is made of events: whole numbers and millionths, so that it is exact; None where it is missing."""
+    values = [] if path is None else [look_up(event.payload, path) for event in events]
+    numbers = [number for value in values if (number := as_number(value)) is not None]
+    whole = [round(number * MILLION) for number in numbers if abs(number) <= MAX_SUMMAND]
+    match name:
+        case "count":
+            return Fraction(len(events))
+        case "days_active":
+            return Fraction(len({event.occurred_at.astimezone(clock.zone).date() for event in events}))
+        case "count_distinct":
+            return Fraction(len({_identity(value) for value in values} - {None}))
+        case "sum":
+            return Fraction(sum(whole), MILLION)
+        case "avg":
+            return Fraction(sum(whole), MILLION * len(whole)) if whole else None
+        case "min":
+            return Fraction(min(whole), MILLION) if whole else None
+        case _:
+            return Fraction(max(whole), MILLION) if whole else None
+
+
+def measures_compare(left: Fraction | None, operator: str, right: Fraction | None, factor: float) -> bool:
+    """Whether one measure compares so with so many times another; the factor is what is written."""
+    if left is None or right is None:
+        return operator == "neq"  # the complement of eq, which is false
+    times = Fraction(repr(factor)) * right
+    return {
+        "eq": left == times,
+        "neq": left != times,
+        "gt": left > times,
+        "gte": left >= times,
+        "lt": left < times,
+        "lte": left <= times,
+    }[operator]
 
 
 # Aggregates.

@@ -646,6 +646,39 @@ class Draw:
         compared = self.one([self.equality((0, 1, 2)), self.order((0, 1, 2, 3))])
         return {"type": "event_periods"} | self.match() | fields | least | compared
 
+    def measure(self) -> Json:
+        """A number made of a user's events."""
+        name = self.one(["count", "days_active", "sum", "sum", "avg", "min", "max", "count_distinct"])
+        path = self.one([AMOUNT, AMOUNT, AMOUNT, "nested.deep", STATUS, TAGS, "absent"])
+        measured = {} if name in {"count", "days_active"} else {"property": path}
+        return {"measure": name} | measured | self.match() | self.measured_window()
+
+    def measured_window(self) -> Json:
+        forms = [{"last": self.one(LENGTHS)}, self.from_to(), self.between(), {"period": self.one(PERIODS)}]
+        return self.one([{}, {}, {"window": self.one([*forms, self.whole_days()])}])
+
+    def measure_compare(self) -> Json:
+        """Two measures, often of the same events in another window, or of other events in the same."""
+        left, right = self.measure(), self.measure()
+        if self.chance(2):
+            right = deepcopy(left) | self.one([self.match(), self.measured_window(), {"event_type": "view"}])
+        factor = {"factor": self.one([1, 2, 3, 0.5, 0.1, 1.5, 0.333333, 1e-06, 0, -1, 10**12, 1e12])}
+        operator = self.one(["eq", "neq", "gt", "gte", "lt", "lte"])
+        sides = {"left": left, "operator": operator, "right": right}
+        return {"type": "measure_compare"} | sides | self.one([{}, {}, factor])
+
+    def rank(self) -> Json:
+        """Some that part those who are tied, as most are."""
+        part = self.one(
+            [
+                {"top": self.one([1, 2, 3, 7, 20, 10_000_000])},
+                {"bottom": self.one([1, 2, 5, 11])},
+                {"top_percent": self.one([0.001, 1, 10, 12.5, 33.333, 50, 99.999, 100])},
+                {"bottom_percent": self.one([0.5, 5, 33, 66.667, 100])},
+            ]
+        )
+        return {"type": "rank", "by": self.measure()} | part
+
     def sample(self) -> Json:
         start, end = sorted(self.random.sample([0, 0.1, 12.5, 33, 50, 99.9, 100], 2))
         return {"type": "sample", "salt": self.one(["a", "É", "it's"]), "from": start, "to": end}
@@ -670,6 +703,10 @@ class Draw:
             self.user_property,
             self.sequence,
             self.sequence,
+            self.measure_compare,
+            self.measure_compare,
+            self.rank,
+            self.rank,
         ]
         if segment_ids:
             kinds.append(lambda: self.membership(segment_ids))

@@ -8,12 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
-from typing import Any, Final, cast
+from typing import Any, Final, Self, TypeVar, cast
 
 import anyio
 import structlog
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
+from msgspec import Struct
 
 from segment_copilot.access.audit import Audit, Deed
 from segment_copilot.access.key_uses import KeyUses
@@ -26,6 +27,7 @@ from segment_copilot.errors import SegmentCopilotError
 
 log = structlog.get_logger()
 
+T = TypeVar("T")
 Headers = Iterable[tuple[bytes, bytes]]
 
 _READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -88,6 +90,34 @@ async def _pass_on(
     except Exception as error:
         await note(status_for(error), ())
         raise
+
+
+class Deeds(Struct, frozen=True):
+    """Writes down what is done within a request that by itself only asks, such as a tool that saves."""
+
+    audit: Audit
+    caller: Caller
+    request_id: str
+    address: str
+
+    @classmethod
+    def of(cls, scope: HTTPScope) -> Self:
+        """Return what writes down the deeds of a request."""
+        audit: Audit = scope["litestar_app"].state.resources.audit
+        return cls(audit, cast("Caller", scope["auth"]), cast("str", scope["state"]["request_id"]), _address(scope))
+
+    async def do(self, operation: str, path: str, work: Callable[[], Awaitable[T]], *, made: Callable[[T], str]) -> T:
+        """Do *work* once it is written down; add how it ended."""
+        deed = Deed(operation, "POST", path, self.request_id, self.address)
+        entry_id = await self.audit.begin(self.caller, deed)
+        try:
+            done = await work()
+        except Exception as error:
+            await _end(self.audit, self.caller, entry_id, status=status_for(error), headers=())
+            raise
+        headers = [(b"location", made(done).encode())]
+        await _end(self.audit, self.caller, entry_id, status=200, headers=headers)
+        return done
 
 
 def is_audited(handler: BaseRouteHandler, path: str, method: str) -> bool:

@@ -146,7 +146,7 @@ def asking_offer() -> Offer:
         },
         **view_of("answer"),
     }
-    return Offer(document, call, scope="copilot:ask")
+    return Offer(document, call, scope="copilot:ask", seconds=None)  # a run has a deadline of its own
 
 
 def _read_state(state: str) -> _Waiting:
@@ -163,8 +163,9 @@ def _reply(asking: Asking, question: Clarification) -> ResumeEntry | None:
         return None
     if given.get("action") != "accept":
         return ResumeEntry(question.id, "cancelled")
-    answer = cast("dict[str, Any]", given.get("content") or {}).get("answer")
-    return ResumeEntry(question.id, "resolved", answer) if isinstance(answer, str) and answer.strip() else None
+    content = cast("dict[str, Any]", given.get("content") or {})
+    written = [text for name in ("other", "answer") if isinstance(text := content.get(name), str) and text.strip()]
+    return ResumeEntry(question.id, "resolved", written[0]) if written else None
 
 
 def _request(
@@ -180,15 +181,9 @@ def _request(
 def _ask_person(waiting: _Waiting) -> Document:
     """Return the result that has the host ask the person, and call again with what they said."""
     asked = waiting.open
-    answer: dict[str, Any] = {"type": "string", "title": "Answer"}
-    if asked.options:
-        offered = [{"const": one.value, "title": one.label} for one in asked.options]
-        free = "enum" not in asked.response_schema["properties"]["answer"]
-        answer |= {"description": _options(asked)} if free else {"oneOf": offered}
-    form = {"type": "object", "properties": {"answer": answer}, "required": ["answer"]}
     elicit = {
         "method": "elicitation/create",
-        "params": {"mode": "form", "message": asked.question, "requestedSchema": form},
+        "params": {"mode": "form", "message": asked.question, "requestedSchema": _form(asked)},
     }
     return {
         "resultType": "input_required",
@@ -197,6 +192,13 @@ def _ask_person(waiting: _Waiting) -> Document:
     }
 
 
-def _options(asked: Clarification) -> str:
-    """Return the options in words: any other answer may be given too, so that a list to choose from would be too narrow."""
-    return "For example: " + "; ".join(one.label for one in asked.options)
+def _form(asked: Clarification) -> Document:
+    """Return the form: the options to choose from, and a field for any other answer where one is possible."""
+    answer: dict[str, Any] = {"type": "string", "title": "Answer"}
+    if not asked.options:
+        return {"type": "object", "properties": {"answer": answer}, "required": ["answer"]}
+    answer["oneOf"] = [{"const": one.value, "title": one.label} for one in asked.options]
+    if "enum" in asked.response_schema["properties"]["answer"]:
+        return {"type": "object", "properties": {"answer": answer}, "required": ["answer"]}
+    other = {"type": "string", "title": "Or in other words", "description": "Counts before what is chosen above."}
+    return {"type": "object", "properties": {"answer": answer, "other": other}}

@@ -15,6 +15,7 @@ from litestar.di import NamedDependency
 from litestar.types import ASGIApp, ControllerRouterHandler, Receive, Scope, Send
 
 from segment_copilot.access.keys import Caller
+from segment_copilot.api.http.audited import Deeds
 from segment_copilot.api.http.requests import ApiRequest
 from segment_copilot.api.http.routes import Route
 from segment_copilot.api.mcp.registry import Registry
@@ -80,7 +81,7 @@ async def mcp(
     server = await mcp_door.server()
     body = await cast("ApiRequest", request).body()
     wire = import_module("segment_copilot.api.mcp.wire")
-    going = wire.Going(caller, copilot, draining)
+    going = wire.Going(caller, copilot, draining, Deeds.of(request.scope))
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         told = False
@@ -92,9 +93,11 @@ async def mcp(
             told = True
             return {"type": "http.request", "body": body, "more_body": False}
 
+        # White space around a value is not part of it; the parser leaves what stands behind.
+        headers = [(name, value.strip(b" \t")) for name, value in scope["headers"]]
         manager = wire.manager_of(server)
         async with manager.run():
-            await manager.handle_request({**scope, wire.SCOPE_KEY: going}, again, send)
+            await manager.handle_request({**scope, "headers": headers, wire.SCOPE_KEY: going}, again, send)
 
     return answer
 

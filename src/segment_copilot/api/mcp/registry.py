@@ -10,6 +10,8 @@ import msgspec
 from msgspec import Struct
 
 from segment_copilot.access.keys import Caller
+from segment_copilot.api.http.audited import Deeds
+from segment_copilot.api.http.routes import COUNTING_SECONDS
 from segment_copilot.copilot.runs.run import Copilot
 
 Document = Mapping[str, Any]
@@ -25,6 +27,7 @@ class Asking(Struct, frozen=True):
     caller: Caller
     copilot: Copilot
     draining: asyncio.Event
+    deeds: Deeds
     capabilities: Document = {}
     can_answer: bool = False  # whether a result may ask for input, and the call be made again with it
     answers: Document = {}
@@ -38,11 +41,16 @@ class Asking(Struct, frozen=True):
 
 
 class Offer(Struct, frozen=True):
-    """Is a tool as hosts list it, and what a call of it does. A caller needs its *scope*."""
+    """Is a tool as hosts list it, and what a call of it does, in at most so many *seconds*. A caller needs its *scope*.
+
+    *made* is the address of what it writes, by the result's `id`; None where it writes nothing.
+    """
 
     document: Document
     call: Callable[[Asking, Document], Awaitable[Document]]
     scope: str | None = None
+    seconds: float | None = COUNTING_SECONDS
+    made: str | None = None
 
     @property
     def name(self) -> str:

@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
+from segment_copilot.api.http.routes import SECONDS
 from segment_copilot.api.mcp.offers import describe, output_schema
 from segment_copilot.api.mcp.registry import Asking, Document, Offer, answered
 from segment_copilot.audiences.segments import Changes, SavedSegment
@@ -108,7 +109,7 @@ def _offer(save: Callable[..., Awaitable[Saved]], errors: str, *, replaces: bool
         },
         "_meta": {"ui": {"visibility": ["model", "app"]}},
     }
-    return Offer(document, call, scope=_SCOPE)
+    return Offer(document, call, scope=_SCOPE, seconds=SECONDS, made="/api/segments/{id}/")
 
 
 def _told(saved: SavedSegment) -> Saved:

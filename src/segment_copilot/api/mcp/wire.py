@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from importlib.metadata import version
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
 import mcp_types as types
 import msgspec
@@ -22,9 +22,11 @@ from pydantic import BaseModel
 
 from segment_copilot.access.keys import Caller
 from segment_copilot.access.scopes import missing
+from segment_copilot.api.http.audited import Deeds
+from segment_copilot.api.http.routes import SECONDS
 from segment_copilot.api.mcp.registry import Asking, Document, Offer, Registry
 from segment_copilot.copilot.runs.run import Copilot
-from segment_copilot.errors import Finding, SegmentCopilotError
+from segment_copilot.errors import Finding, SegmentCopilotError, Unavailable
 from segment_copilot.language.catalog import nearest
 
 log = structlog.get_logger()
@@ -41,6 +43,8 @@ _OF_REQUEST: Final = {  # what a server may ask for → what a host says that it
 }
 
 _Context = ServerRequestContext[Any, Any]
+
+T = TypeVar("T")
 
 
 def make_server(registry: Registry, *, secret: bytes) -> Server[Any]:
@@ -86,6 +90,7 @@ class Going(Struct, frozen=True):
     caller: Caller
     copilot: Copilot
     draining: asyncio.Event
+    deeds: Deeds
 
 
 SCOPE_KEY: Final = "segment_copilot.mcp"
@@ -128,9 +133,20 @@ class _Serving:
         return _checked(context, result)
 
     async def _call(self, offer: Offer, asking: Asking, arguments: Document) -> Document:
+        """Call a tool; one that writes once that is written down, refused or not."""
+        if (made := offer.made) is None:
+            return await self._run(offer, asking, arguments)
+        return await asking.deeds.do(
+            offer.name,
+            "/mcp/",
+            lambda: self._run(offer, asking, arguments),
+            made=lambda result: made.format(id=result["structuredContent"]["id"]),
+        )
+
+    async def _run(self, offer: Offer, asking: Asking, arguments: Document) -> Document:
         if offer.scope is not None and not asking.caller.may(offer.scope):
             raise missing(offer.scope)
-        return await offer.call(asking, arguments)
+        return await _in_time(offer.call(asking, arguments), offer.seconds)
 
     def _unknown_tool(self, name: str) -> MCPError:
         near = nearest(name, self._offers)
@@ -176,9 +192,23 @@ class _Serving:
                 raise MCPError(types.INVALID_PARAMS, f"There is no prompt {params.ref.name[:100]!r}.")
             if prompt.complete is not None:
                 written = params.argument
-                found = list(await prompt.complete(_asking(context, params), written.name, written.value))
+                offered = prompt.complete(_asking(context, params), written.name, written.value)
+                found = list(await _in_time(offered, SECONDS))
         completion = {"values": found[:_MOST], "total": len(found), "hasMore": len(found) > _MOST}
         return _complete({"completion": completion})
+
+
+async def _in_time(work: Awaitable[T], seconds: float | None) -> T:
+    """Return what *work* gives.
+
+    Raises:
+        Unavailable: It took longer: a frozen store keeps its sockets open and says nothing.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            return await work
+    except TimeoutError:
+        raise Unavailable(f"No store answered this within {seconds} seconds.") from None
 
 
 def _going(context: _Context) -> Going:
@@ -202,6 +232,7 @@ def _asking(context: _Context, params: types.RequestParams) -> Asking:
         caller=going.caller,
         copilot=going.copilot,
         draining=going.draining,
+        deeds=going.deeds,
         capabilities=_offered(context),
         can_answer=context.protocol_version in MODERN_PROTOCOL_VERSIONS,
         answers={key: _plain(value) for key, value in answers.items()},

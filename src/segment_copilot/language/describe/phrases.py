@@ -20,6 +20,7 @@ from segment_copilot.language.nodes import (
     EventCondition,
     EventMatch,
     LocalTime,
+    Measure,
     PropertyTest,
     Step,
     Weekday,
@@ -86,7 +87,7 @@ _PAST_TENSE: Final = {
 # Events
 
 
-def tell_action(match: EventCondition | EventMatch | Step, *, perfect: bool = False) -> str:
+def tell_action(match: EventCondition | EventMatch | Step | Measure, *, perfect: bool = False) -> str:
     """Say what people did, or with *perfect* what they have done: "placed an order (where total is more than 5)"."""
     event_type = match.event_type
     names = [event_type] if isinstance(event_type, str) else list(dict.fromkeys(event_type))

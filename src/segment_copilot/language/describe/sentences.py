@@ -17,7 +17,9 @@ from segment_copilot.language import (
     EventSequence,
     EventTime,
     Group,
+    MeasureCompare,
     Monetary,
+    Rank,
     Recency,
     Sample,
     SegmentMembership,
@@ -25,6 +27,7 @@ from segment_copilot.language import (
     UserProperty,
 )
 from segment_copilot.language.checks import as_date_test
+from segment_copilot.language.describe.measures import tell_comparison, tell_rank
 from segment_copilot.language.describe.phrases import (
     escape_controls,
     join_words,
@@ -37,6 +40,7 @@ from segment_copilot.language.describe.phrases import (
     tell_test_and_notes,
     tell_window,
 )
+from segment_copilot.language.nodes import EventCondition
 from segment_copilot.language.operators import OPERATORS, OPPOSITE_NUMBER, POSITIVE_OF, NumberOperator, holds
 from segment_copilot.language.value_types import to_millionths
 
@@ -81,24 +85,18 @@ class _Words:
                 return self._group(condition)
             case SegmentMembership():
                 return self._membership(condition)
-            case EventCount():
-                return _count(condition)
-            case Recency():
-                return _recency(condition)
-            case EventTime():
-                return _event_time(condition)
-            case EventPeriods():
-                return _periods(condition)
             case Sample():
                 return _sample(condition)
-            case Monetary():
-                return _monetary(condition)
-            case EventProperty():
-                return _event_property(condition)
             case UserProperty():
                 return f"whose {escape_controls(condition.property)} {tell_test(condition, negate=condition.negate)}"
             case EventSequence():
                 return _sequence(condition)
+            case MeasureCompare():
+                return tell_comparison(condition)
+            case Rank():
+                return tell_rank(condition)
+            case EventCount() | Recency() | EventTime() | Monetary() | EventProperty() | EventPeriods():
+                return _of_events(condition)
             case _:
                 assert_never(condition)
 
@@ -132,6 +130,24 @@ class _Words:
 
 
 # Leaves
+
+
+def _of_events(leaf: EventCondition) -> str:
+    match leaf:
+        case EventCount():
+            return _count(leaf)
+        case Recency():
+            return _recency(leaf)
+        case EventTime():
+            return _event_time(leaf)
+        case EventPeriods():
+            return _periods(leaf)
+        case Monetary():
+            return _monetary(leaf)
+        case EventProperty():
+            return _event_property(leaf)
+        case _:
+            assert_never(leaf)
 
 
 def _count(leaf: EventCount) -> str:

@@ -45,6 +45,7 @@ from segment_copilot.language.equivalence.spans import (
 )
 from segment_copilot.language.equivalence.values import Atom, Sign, alternatives, anniversary, compared, test_of, there
 from segment_copilot.language.local_times import WEEKDAYS
+from segment_copilot.language.measure_checks import RANKED
 from segment_copilot.language.nodes import (
     Condition,
     DateWindow,
@@ -61,8 +62,12 @@ from segment_copilot.language.nodes import (
     Leaf,
     LocalTime,
     Logic,
+    Measure,
+    MeasureCompare,
+    MeasureOperator,
     Monetary,
     PropertyTest,
+    Rank,
     Recency,
     Sample,
     SegmentMembership,
@@ -152,6 +157,8 @@ class _Reader:
                 return mapped(test_of(leaf, self._declared(None, leaf.property)), Trait)
             case EventSequence():
                 return self._sequence(leaf)
+            case MeasureCompare() | Rank():
+                return self._of_measures(leaf)
             case SegmentMembership():
                 member = any_of(Other("segment", one) for one in leaf.targets)
                 return member if leaf.operator == "in" else negation(member)
@@ -163,7 +170,9 @@ class _Reader:
 
     # Which events.
 
-    def _events(self, match: EventCondition | EventMatch | Step, span: Span = EVER, more: Statement = True) -> Events:
+    def _events(
+        self, match: EventCondition | EventMatch | Step | Measure, span: Span = EVER, more: Statement = True
+    ) -> Events:
         """Return the events of a match in a span that pass one more test."""
         types = _types(match.event_type)
         where = self._where(match.event_type, match.where)
@@ -204,6 +213,16 @@ class _Reader:
             return Amount(metric, events, path, to_millionths(value), is_in)
 
         return _measured(leaf, above, present)
+
+    def _of_measures(self, leaf: MeasureCompare | Rank) -> Statement:
+        if isinstance(leaf, Rank):
+            part = [(name, float(value)) for name in RANKED if (value := getattr(leaf, name)) is not UNSET]
+            return Other("rank", (self._measure(leaf.by), *part))
+        return _measures_compared(leaf, self._measure(leaf.left), self._measure(leaf.right))
+
+    def _measure(self, measure: Measure) -> tuple[str, Events, str]:
+        path = "" if measure.property is UNSET else measure.property
+        return measure.measure, self._events(measure, span_of(measure.window)), path
 
     def _event_property(self, leaf: EventProperty) -> Statement:
         span = span_of(leaf.window, leaf.window_days)
@@ -302,6 +321,33 @@ def _compare(
         case _:
             raise ValueError(f"{positive} does not compare numbers.")
     return statement if positive == leaf.operator else negation(statement)
+
+
+_MIRRORED: Final[dict[MeasureOperator, MeasureOperator]] = {"gt": "lt", "gte": "lte", "lt": "gt", "lte": "gte"}
+
+
+def _measures_compared(
+    leaf: MeasureCompare, left: tuple[str, Events, str], right: tuple[str, Events, str]
+) -> Statement:
+    """Say of two measures that one is as high as the other; those that are never missing are at most what they are not above."""
+    operator, factor = leaf.operator, float(leaf.factor)
+    if factor == 1 and repr(right) < repr(left):
+        left, right, operator = right, left, _MIRRORED.get(operator, operator)
+
+    def compares(operator: MeasureOperator) -> Statement:
+        return Other("measures", (left, operator, right, factor))
+
+    if operator == "neq":
+        return negation(compares("eq"))
+    if {left[0], right[0]} & {"avg", "min", "max"}:
+        return compares(operator)
+    match operator:
+        case "lt":
+            return negation(compares("gte"))
+        case "lte":
+            return negation(compares("gt"))
+        case _:
+            return compares(operator)
 
 
 def _periods(leaf: EventPeriods, events: Events) -> Statement:

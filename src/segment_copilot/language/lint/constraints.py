@@ -49,8 +49,10 @@ from segment_copilot.language.nodes import (
     EventSequence,
     EventTime,
     Leaf,
+    MeasureCompare,
     Monetary,
     PropertyTest,
+    Rank,
     Recency,
     Sample,
     SegmentMembership,
@@ -141,7 +143,12 @@ class Reader(Struct, frozen=True):
                 members = [Constraint(Subject(("segment", one), _FLAG), _YES) for one in leaf.targets]
                 term = join("OR", members)
                 return term if leaf.operator == "in" or isinstance(term, bool) else complement(term)
-            case EventSequence():
+            case EventSequence() | Rank():
+                return self.whole(msgspec.structs.replace(leaf, negate=False))
+            case MeasureCompare():
+                is_equal = self.whole(msgspec.structs.replace(leaf, operator="eq", negate=False))
+                if leaf.operator == "neq":
+                    return complement(is_equal)
                 return self.whole(msgspec.structs.replace(leaf, negate=False))
 
     def payload_test(self, test: PropertyTest) -> Term | bool:

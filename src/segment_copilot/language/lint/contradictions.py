@@ -28,8 +28,10 @@ from segment_copilot.language.nodes import (
     Exclusion,
     Group,
     Leaf,
+    MeasureCompare,
     Monetary,
     PropertyTest,
+    Rank,
     Recency,
     Sample,
     SegmentMembership,
@@ -130,6 +132,11 @@ class _Linter:
                     for index, match in enumerate(inside):
                         if not isinstance(match, str):
                             self._where(f"{pointer}/{name}/{index}/where", match.where)
+            case MeasureCompare():
+                self._where(f"{pointer}/left/where", leaf.left.where)
+                self._where(f"{pointer}/right/where", leaf.right.where)
+            case Rank():
+                self._where(f"{pointer}/by/where", leaf.by.where)
             case EventCount() | Recency() | EventTime() | Monetary() | EventProperty() | EventPeriods():
                 self._where(f"{pointer}/where", leaf.where)
             case _:
@@ -172,6 +179,11 @@ class _Linter:
                 self._window(f"{pointer}/search_window", leaf.search_window)
             case EventCount() | Monetary() | EventProperty():
                 self._window(f"{pointer}/window", leaf.window)
+            case MeasureCompare():
+                self._window(f"{pointer}/left/window", leaf.left.window)
+                self._window(f"{pointer}/right/window", leaf.right.window)
+            case Rank():
+                self._window(f"{pointer}/by/window", leaf.by.window)
             case Recency() | EventPeriods() | UserProperty() | Sample() | SegmentMembership():
                 pass
             case _:

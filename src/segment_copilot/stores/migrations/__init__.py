@@ -2,15 +2,18 @@
 
 `postgres/0001_initial.sql` runs in one transaction. The statements of a ClickHouse file run one after another and
 cannot be undone together, so each must be safe to run again (`IF NOT EXISTS`): a file that failed half-way is run
-from its start. In ClickHouse files `{on_cluster}` becomes `ON CLUSTER name` or nothing, and `{engine}` `Replicated` or
-nothing. What was applied is written down in PostgreSQL, for both stores, with the file's SHA-256: a file that has been
-released never changes.
+from its start. In ClickHouse files `{on_cluster}` becomes `ON CLUSTER name` where tables are replicated, else nothing, and
+`{engine}` `Replicated` or nothing. What was applied is written down in PostgreSQL, for both stores, with the file's SHA-256:
+a file that has been released never changes.
+
+On a cluster each statement runs on every shard, but those with `{on_cluster}` once where tables are replicated. A shard that
+has not all tables, because it is new, gets all files.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from hashlib import sha256
@@ -23,7 +26,9 @@ from msgspec import Struct
 
 from segment_copilot.errors import Conflict
 from segment_copilot.stores.clickhouse import ClickHouse
+from segment_copilot.stores.cluster import Cluster, place_users
 from segment_copilot.stores.literals import identifier
+from segment_copilot.stores.merging import ROWS
 from segment_copilot.stores.postgres import Connection, Postgres
 
 log = structlog.get_logger()
@@ -42,6 +47,8 @@ CREATE TABLE IF NOT EXISTS schema_migrations (
     PRIMARY KEY (store, name)
 )
 """
+_ON_CLUSTER = "{on_cluster}"
+_THERE = "SELECT groupArray(name) FROM system.tables WHERE database = currentDatabase()"
 _APPLIED = "INSERT INTO schema_migrations (store, name, sha256) VALUES ($1, $2, $3)"
 
 # A statement ends at a semicolon outside of strings, quoted names and comments; the comments go.
@@ -72,10 +79,10 @@ class Migration(Struct, frozen=True):
 async def migrate(
     postgres: Postgres, clickhouse: ClickHouse, *, cluster: str = "", source: Traversable | None = None
 ) -> list[str]:
-    """Apply what is new and return its names, such as `postgres/0001_initial.sql`.
+    """Apply what is new and return its names, such as `postgres/0001_initial.sql`; give a cluster's shards their users.
 
-    Safe to run twice, and by several processes at once: one applies, the others wait and find nothing to do. Raises
-    Conflict when an applied file is not what it was. *source* holds the directories `postgres` and `clickhouse`;
+    *cluster* names the cluster whose tables are replicated. Safe to run twice, and by several processes at once: one applies, the others wait and find nothing to do. Raises
+    Conflict when an applied file is not what it was, or nobody can tell which shard has whom. *source* holds the directories `postgres` and `clickhouse`;
     by default this package does.
     """
     migrations = list(_read(source or files(__name__)))
@@ -89,6 +96,9 @@ async def migrate(
             else:
                 await _apply_to_clickhouse(migration, connection, clickhouse=clickhouse, cluster=cluster)
             log.info("migrations.applied", store=migration.store, name=migration.name)
+        if isinstance(clickhouse, Cluster):
+            await _complete(migrations, clickhouse, cluster=cluster)
+            await place_users(connection, clickhouse)
     return [migration.full_name for migration in pending]
 
 
@@ -152,10 +162,8 @@ async def lacking(postgres: Postgres, clickhouse: ClickHouse, *, source: Travers
         applied = {(row["store"], row["name"]) for row in rows}
     if pending := [one.full_name for one in migrations if (one.store, one.name) not in applied]:
         return pending
-    found = await clickhouse.fetch(
-        "SELECT name FROM system.tables WHERE database = currentDatabase()", purpose="catalog"
-    )
-    there = {name for (name,) in found.rows}
+    found = await clickhouse.fetch(_THERE, purpose="catalog", merge=ROWS)
+    there = set[str].intersection(*(set(names) for (names,) in found.rows))
     return [f"postgres: {name}" for name in names if name in absent] + [
         f"clickhouse: {name}" for name in _tables(migrations, "clickhouse") if name not in there
     ]
@@ -217,13 +225,30 @@ async def _apply_to_postgres(migration: Migration, connection: Connection) -> No
 async def _apply_to_clickhouse(
     migration: Migration, connection: Connection, *, clickhouse: ClickHouse, cluster: str
 ) -> None:
-    for statement in statements(_filled(migration.text, cluster=cluster)):
-        await clickhouse.execute(statement, purpose="migrate")
+    for statement in statements(migration.text):
+        await clickhouse.define(_filled(statement, cluster=cluster), once=bool(cluster) and _ON_CLUSTER in statement)
     await connection.execute(_APPLIED, migration.store, migration.name, migration.digest)
 
 
+async def _complete(migrations: Sequence[Migration], clickhouse: Cluster, *, cluster: str) -> None:
+    """Run all files for the shards that have not all tables."""
+    names = set(_tables(list(migrations), "clickhouse"))
+    for shard in await clickhouse.all_shards():
+        ((there,),) = (await shard.server.fetch(_THERE, purpose="catalog")).rows
+        if names <= set(there):
+            continue
+        for migration in migrations:
+            for statement in statements(migration.text) if migration.store == "clickhouse" else ():
+                filled = _filled(statement, cluster=cluster)
+                if cluster and _ON_CLUSTER in statement:
+                    await clickhouse.define(filled, once=True)
+                else:
+                    await shard.server.execute(filled, purpose="migrate")
+        log.info("migrations.shard_completed", shard=shard.number)
+
+
 def _filled(text: str, *, cluster: str) -> str:
-    text = text.replace("{on_cluster}", f"ON CLUSTER {identifier(cluster)}" if cluster else "")
+    text = text.replace(_ON_CLUSTER, f"ON CLUSTER {identifier(cluster)}" if cluster else "")
     return text.replace("{engine}", "Replicated" if cluster else "")
 
 
