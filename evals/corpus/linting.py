@@ -75,10 +75,14 @@ def _matched(match: Mapping[str, Any], catalog: Catalog) -> Iterator[str]:
 
 
 def _tested(test: Mapping[str, Any], properties: Mapping[str, Property], what: str) -> Iterator[str]:
-    path = test["property"]
+    path = test["any_of"] if "any_of" in test else test["property"]
     found = properties.get(path)
     if found is None:
         yield f"There is no {what} “{path}”; {_near(path, properties)}."
+        return
+    if "any_of" in test or isinstance(
+        test.get("value"), Mapping
+    ):  # of what is in items, or stored elsewhere, nothing is known
         return
     if "metric" in test:
         return

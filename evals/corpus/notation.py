@@ -24,6 +24,7 @@ _OPERATOR_OF: Final = {sign: name for name, sign in SIGNS.items()} | {
 }
 _SIGN: Final = re.compile(r">=|<=|!=|<>|[=≠>≥<≤]")
 _HEAD: Final = re.compile(rf"(count|last|first|latest|any|every|periods|seq|sample|{'|'.join(get_args(Metric))})\s*\(")
+_OTHER: Final = re.compile(r"(?:trait|property)\(")
 _MEASURE: Final = re.compile(rf"({'|'.join(get_args(MeasureName))})\s*\(")
 _RANKED: Final = re.compile(rf"(?:top|bottom)\s+{NUMBER.pattern}\s*%?\s+by\b")
 _AT: Final = re.compile(r"at\b")
@@ -120,6 +121,10 @@ class _Reader:
         return self._must(bare, wanted) if found is None else found
 
     def _value(self) -> Any:
+        if kind := self._take(_OTHER):
+            path = self._name(BARE_PATH, "a path")
+            self._must_say(")")
+            return {kind[:-1]: path}
         found = self._quoted()
         if found is not None:
             return found
@@ -353,7 +358,14 @@ class _Reader:
 
     def _property_test(self) -> Fields:
         negate: Fields = {"negate": True} if self._said("not ") else {}
-        return {"property": self._name(BARE_PATH, "a property"), **self._test(), **negate}
+        path = self._name(BARE_PATH, "a property")
+        if not self._said("any("):
+            return {"property": path, **self._test(), **negate}
+        tests = [self._property_test()]
+        while self._said("&"):
+            tests.append(self._property_test())
+        self._must_say(")")
+        return {"any_of": path, "conditions": tests, **negate}
 
     # Tests and windows.
 

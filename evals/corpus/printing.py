@@ -40,6 +40,9 @@ def _name(text: str, bare: re.Pattern[str]) -> str:
 
 
 def _value(value: Any) -> str:
+    if isinstance(value, dict):
+        ((kind, path),) = cast("dict[str, str]", value).items()
+        return f"{kind}({_name(path, BARE_PATH)})"
     if not isinstance(value, str):
         return json.dumps(value)
     is_bare = BARE_VALUE.fullmatch(value) and not NUMBER.fullmatch(value) and value not in _CONSTANTS | RESERVED
@@ -158,7 +161,11 @@ def _where(where: Any) -> str:
 
 
 def _property_test(fields: Fields) -> str:
-    return ("not " if fields.get("negate") else "") + _name(fields["property"], BARE_PATH) + _test(fields)
+    negated = "not " if fields.get("negate") else ""
+    if "any_of" in fields:
+        inner = " & ".join(_property_test(one) for one in fields["conditions"])
+        return f"{negated}{_name(fields['any_of'], BARE_PATH)} any({inner})"
+    return negated + _name(fields["property"], BARE_PATH) + _test(fields)
 
 
 def _test(fields: Fields) -> str:
@@ -176,7 +183,7 @@ def _amount(fields: Fields) -> str:
         return f"{SIGNS[operator]}{_value(value)}"
     if value is None:
         return f" {operator}"
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping) and not {"trait", "property"} & {*cast("Fields", value)}:
         return f" {operator}{_when(cast('Fields', value))}"
     values: list[Any] = value if isinstance(value, list) else [value]
     return f" {operator} {','.join(_value(item) for item in values)}"

@@ -28,7 +28,15 @@ from tests.support.language.reference import (
     people,
 )
 from tests.support.language.reference_times import Clock
-from tests.support.language.reference_values import MISSING, as_number, declared_type, look_up, passes, read
+from tests.support.language.reference_values import (
+    MISSING,
+    as_number,
+    declared_type,
+    look_up,
+    passes,
+    passes_beside,
+    read,
+)
 from tests.support.language.strategies import AS_OFS, DECLARED, EVENT_TYPES, ZONES, Draw, world
 
 SIGNS = {"=": "eq", ">": "gt", ">=": "gte", "<": "lt", "<=": "lte"}
@@ -54,7 +62,7 @@ class Judge(msgspec.Struct):
             case Count():
                 return len(self.found(atom.events, person)) >= atom.least
             case Trait():
-                return self.passes(atom.test, look_up(person.traits, atom.test.path))
+                return self.passes(atom.test, look_up(person.traits, atom.test.path), person)
             case OneEvent():
                 return self.one_event(atom, person)
             case Amount():
@@ -88,14 +96,28 @@ class Judge(msgspec.Struct):
             for one in person.events
             if _is_named(one, types)
             and self.is_in(events.span, one.occurred_at)
-            and any(all(self.passes_event(test, one) == told for test, told in term) for term in events.alternatives)
+            and any(
+                all(self.passes_event(test, one, person) == told for test, told in term) for term in events.alternatives
+            )
         ]
 
-    def passes_event(self, test: Atom, event: Any) -> bool:
+    def passes_event(self, test: Atom, event: Any, person: Person) -> bool:
         if test.value_type == "clock":
             at = {"weekdays" if test.sign == "on" else "hours": list(test.value)}
             return times.is_at(event.occurred_at, at, self.clock.zone)
-        return self.passes(test, look_up(event.payload, test.path))
+        if test.value_type == "items":
+            items = look_up(event.payload, test.path)
+            return isinstance(items, list) and any(self.passes_item(test, one, person, event) for one in items)
+        return self.passes(test, look_up(event.payload, test.path), person, event.payload)
+
+    def passes_item(self, test: Atom, item: Any, person: Person, event: Any) -> bool:
+        def value(path: str) -> Any:
+            return (MISSING if item is None else item) if path == "." else look_up(item, path)
+
+        return any(
+            all(self.passes(one, value(one.path), person, event.payload) == told for one, told in term)
+            for term in test.value
+        )
 
     def is_in(self, span: Span, instant: Any) -> bool:
         if span.lower:
@@ -119,7 +141,7 @@ class Judge(msgspec.Struct):
                 assert span
                 return span.start
 
-    def passes(self, test: Atom, value: Any) -> bool:
+    def passes(self, test: Atom, value: Any, person: Person, payload: Any = None) -> bool:
         match test.sign:
             case "is_not_empty":
                 return passes({"operator": "is_not_empty"}, value, clock=self.clock)
@@ -142,14 +164,19 @@ class Judge(msgspec.Struct):
                 wanted = test.value[0][1] if isinstance(test.value, tuple) else test.value
         fields = {"operator": SIGNS.get(test.sign, test.sign), "value": wanted, "ignore_case": test.ignore_case}
         told = {} if test.value_type is None else {"value_type": test.value_type}
+        if isinstance(test.value, tuple) and test.value[0] == "other":
+            _, kind, path = test.value
+            other = look_up(person.traits if kind == "trait" else payload or {}, path)
+            return passes_beside(fields | told, value, other, clock=self.clock)
         return passes(fields | told, value, clock=self.clock)
 
     def one_event(self, atom: OneEvent, person: Person) -> bool:
         found = self.found(atom.events, person)
         chosen = found[-1 if atom.which.endswith("latest") else 0] if found else None
         if atom.which.startswith("when"):
-            return self.passes(atom.test, chosen.occurred_at.isoformat() if chosen else MISSING)
-        return self.passes(atom.test, look_up(chosen.payload, atom.test.path) if chosen else MISSING)
+            return self.passes(atom.test, chosen.occurred_at.isoformat() if chosen else MISSING, person)
+        payload = chosen.payload if chosen else {}
+        return self.passes(atom.test, look_up(payload, atom.test.path), person, payload)
 
     def amount(self, atom: Amount, person: Person) -> bool:
         values = [look_up(one.payload, atom.path) for one in self.found(atom.events, person)]

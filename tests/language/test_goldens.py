@@ -162,6 +162,7 @@ def identified(random: Random) -> Json:
         "tags": random.sample(["running", "climbing", "staff", "chess"], 2),
         "email_opt_in": random.choice([True, False]),
         "address": random.choice([{"city": "Vigo"}, {"zip": "1"}]),
+        "renewed_at": random.choice(["2025-06-19T23:00:00Z", "2025-12-31", "2026-02-01"]),
         "signup_date": random.choice(["2025-06-20", "2026-01-01", "2025-12-31", "2024-07-15", "2026-06-10"]),
         "birth_date": random.choice(["1990-06-15", "1985-06-22", "2001-12-24"]),
         "trial_ends_at": random.choice(["2026-06-30", "2026-07-01", "2026-07-31T21:00:00Z", "2026-08-01"]),
@@ -177,7 +178,14 @@ def happened(random: Random) -> tuple[str, Json]:
         "page_viewed": {"path": random.choice(["/blog/x", "/pricing"]), "device": random.choice(["mobile", "desktop"])},
         "search_performed": {"query": random.choice(["red shoes", "sneakers", "hat"])},
         "order_placed": {"total": random.choice([20, 79.5, "120.5", 400]), "category": random.choice("abcd")}
+        | random.choice([{}, {"ship_to": "ES"}, {"ship_to": "DE"}])
+        | {
+            "products": [{"sku": random.choice(["SHOE-1", "HAT-1"]), "price": random.choice([20, 50])} for _ in "ab"][
+                : random.choice([0, 0, 1, 2])
+            ]
+        }
         | random.choice([{}, {"coupon": "WELCOME"}, {"coupon": "X"}]),
+        "order_refunded": {"refund": random.choice([10, 50, "90"]), "total": random.choice([20, 79.5])},
     }.get(event_type, {})
     return event_type, payload
 

@@ -434,7 +434,7 @@ def holds_for_events(reading: Reading, match: Json, steps: list[str], person: Pe
     where = match["where"]
     if steps[-1].isdigit():
         where = [(where if isinstance(where, list) else where["conditions"])[int(steps[-1])]]
-    return [reading._where(event, {"event_type": "*", "where": where}, clock) for event in person.events]
+    return [reading._where(event, {"event_type": "*", "where": where}, clock, person) for event in person.events]
 
 
 def wrong_warnings(draw: Draw, definitions: int) -> tuple[list[str], Counter[str]]:

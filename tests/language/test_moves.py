@@ -162,6 +162,10 @@ MOVED: dict[str, tuple[Json, list[Event]]] = {
         [bought(AS_OF - 7 * DAY - HOUR, due=2), bought(AS_OF - DAY, due=2)],
     ),
     "a payload comes near": (count(where=[where("in_next", "7d")]), [bought(LONG_AGO, due="2026-06-22")]),
+    "an item comes near": (
+        count(where=[{"any_of": "items", "conditions": [where("in_next", "7d")]}]),
+        [bought(LONG_AGO, items=[{"due": "2026-06-22"}])],
+    ),
     "a latest payload comes near": (
         {"type": "event_property", "event_type": "buy", "occurrence": "latest"} | where("in_next", "7d"),
         [bought(LONG_AGO, due="2026-06-22")],
@@ -189,6 +193,14 @@ MOVED: dict[str, tuple[Json, list[Event]]] = {
         [born("1999-06-19")],
     ),
     "a trait comes round": (trait("anniversary_in_next", value="7d"), [born("1999-06-22")]),
+    "the trait beside an event changes": (
+        count(where=[where("gt", {"trait": "limit"}) | {"value_type": "number"}]),
+        [bought(LONG_AGO, due=5), Event("mover", "context_identified", BETWEEN, {"limit": 4})],
+    ),
+    "the trait beside a trait changes": (
+        trait("eq", value={"trait": "limit"}, value_type="string"),
+        [born("1999-01-01"), Event("mover", "context_identified", BETWEEN, {"limit": "1999-01-01"})],
+    ),
     "a day is counted no longer": (
         {"type": "event_periods", "event_type": "buy", "period": "day", "last": 7, "operator": "eq", "value": 2},
         [bought(AS_OF - 7 * DAY), bought(AS_OF - 2 * DAY)],

@@ -21,6 +21,8 @@ PROJECT = HERE.parents[1]
 WATCHERS = (
     "tests/audiences/test_segments.py",
     "tests/language/test_regressions.py",
+    "tests/language/test_smallest_comparisons.py",
+    "tests/language/test_smallest_items.py",
     "tests/language/test_date_windows.py",
     "tests/language/test_semantics.py",
     "tests/language/test_identity.py",

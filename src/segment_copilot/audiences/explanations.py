@@ -42,6 +42,7 @@ from segment_copilot.language import (
 from segment_copilot.language.describe import describe_condition
 from segment_copilot.language.lengths import Length, before
 from segment_copilot.language.measure_checks import RANKED
+from segment_copilot.language.value_types import other_value
 from segment_copilot.stores.clickhouse import ClickHouse, Purpose
 from segment_copilot.stores.merging import SUMS
 
@@ -239,7 +240,7 @@ class Explanations:
                 type=str(part.condition.__struct_config__.tag),
                 words=describe_condition(part.condition, prepared.names),
                 measured=_measurement(part.condition, verdict, plan.as_of, zone) if found.in_universe else None,
-                threshold=_threshold(part.condition),
+                threshold=_threshold(part.condition, verdict),
                 matches=verdict.matches,
                 events=verdict.evidence.contributions,
             )
@@ -441,7 +442,7 @@ def _days_since(instant: datetime, as_of: datetime, zone: ZoneInfo) -> float:
     return days + (later - instant) / (later - earlier) if later > earlier else float(days)
 
 
-def _threshold(leaf: Condition) -> Any:
+def _threshold(leaf: Condition, verdict: Verdict) -> Any:
     match leaf:
         case Recency():
             return leaf.window_days if leaf.value2 is UNSET else [leaf.window_days, leaf.value2]
@@ -457,6 +458,8 @@ def _threshold(leaf: Condition) -> Any:
             return None
         case EventProperty() | UserProperty() if leaf.value is UNSET:
             return None
+        case EventProperty() | UserProperty() if other_value(leaf) is not None:
+            return verdict.evidence.beside
         case Group():
             raise TypeError("a group has no threshold")
         case EventCount() | EventTime() | Monetary() | EventProperty() | EventPeriods() | UserProperty():

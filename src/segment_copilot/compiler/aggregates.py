@@ -13,7 +13,7 @@ from typing import Final, LiteralString, assert_never
 from segment_copilot.compiler.amounts import Guard, aggregate, number_of, scalar_of, summed, with_guard
 from segment_copilot.compiler.fragments import Fragment, bind, group, join, named, sql
 from segment_copilot.compiler.measures import render_compared, render_measures
-from segment_copilot.compiler.predicates import render_anniversary, render_test, stored_value
+from segment_copilot.compiler.predicates import render_anniversary, render_test, render_tested
 from segment_copilot.compiler.slots import (
     AggregateSlot,
     Anniversaries,
@@ -83,8 +83,7 @@ def render_measured(slot: GroupedSlot) -> Fragment:
         case PeriodsSlot():
             return sql("toString({})", _active_periods(slot, None))
         case OccurrenceSlot(occurrence="latest" | "first"):
-            value = stored_value("payload", slot.test.path).json
-            return _at_end(slot, sql("ifNull(toJSONString({}), 'null')", value), None)
+            return _at_end(slot, render_tested("payload", slot.test), None)
         case OccurrenceSlot():
             return sql("toString(countIf({}))", render_test("payload", slot.test))
         case AggregateSlot():

@@ -14,7 +14,15 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from segment_copilot.compiler.stored import Judgement, Stored, judge_aggregate, judge_test, named_elsewhere, stored_of
+from segment_copilot.compiler.stored import (
+    Judgement,
+    Stored,
+    judge_aggregate,
+    judge_test,
+    judge_type,
+    named_elsewhere,
+    stored_of,
+)
 from segment_copilot.errors import Finding
 from segment_copilot.language import (
     Condition,
@@ -40,9 +48,9 @@ from segment_copilot.language import (
 )
 from segment_copilot.language.catalog import IDENTIFY, Catalog, Property, Question, nearest
 from segment_copilot.language.checks import check_typed_test
-from segment_copilot.language.nodes import EventTypes, Where
+from segment_copilot.language.nodes import EventTypes, OtherValue, Where
 from segment_copilot.language.operators import ValueType
-from segment_copilot.language.value_types import resolve_type
+from segment_copilot.language.value_types import AnyTest, is_untyped, other_value, resolve_type
 
 MAX_REFERENCE_DEPTH: Final = 8
 MAX_REACHED_LEAVES: Final = 500
@@ -183,21 +191,72 @@ class _Binder:
         inside = f"{pointer}/conditions" if isinstance(where, WhereGroup) else pointer
         tests = list[PropertyTest]()
         for index, test in enumerate(where.conditions if isinstance(where, WhereGroup) else where):
-            self._property(f"{inside}/{index}/property", event_type, test.property)
-            tests.append(self._test(f"{inside}/{index}", test, event_type))
+            tests.append(self._where_test(f"{inside}/{index}", test, event_type))
         return WhereGroup(where.logic, tests) if isinstance(where, WhereGroup) else tests
 
-    def _test(self, pointer: str, test: TestT, event_type: EventTypes | None) -> TestT:
-        """Settle the type of a test of an event's property or, without an event type, of a trait."""
-        declared = _declared(self._properties(event_type), test.property)
+    def _where_test(self, pointer: str, test: PropertyTest, event_type: EventTypes) -> PropertyTest:
+        if test.any_of is UNSET:
+            self._property(f"{pointer}/property", event_type, test.property)
+            return self._test(pointer, test, event_type)
+        self._property(f"{pointer}/any_of", event_type, test.any_of)
+        remedy = "Values that are no lists are tested without any_of."
+        self._judge(event_type, test.any_of, lambda stored: judge_type(f"{pointer}/any_of", "list", stored, remedy))
+        items = [
+            self._test(f"{pointer}/conditions/{index}", one, event_type, of_item=True)
+            for index, one in enumerate(test.conditions or [])
+        ]
+        return msgspec.structs.replace(test, conditions=items)
+
+    def _test(self, pointer: str, test: TestT, event_type: EventTypes | None, *, of_item: bool = False) -> TestT:
+        """Settle the type of a test of an event's property or, without an event type, of a trait.
+
+        What is *of an item* of a list has no declared type, and of its values nothing is known.
+        """
+        declared = None if of_item else _declared(self._properties(event_type), test.property)
+        if (other := other_value(test)) is not None:
+            declared_beside = self._declared_of(pointer, other, event_type)
+            declared = declared or declared_beside
+            if is_untyped(test, declared):
+                self._untyped(pointer, test, other, event_type)
+                return test
         settled = resolve_type(test, declared)
         mistakes = [*check_typed_test(pointer, test, settled)]
         self.errors.extend(mistakes)
-        if not mistakes:
+        if not mistakes and not of_item:
             self._judge(event_type, test.property, lambda stored: judge_test(pointer, test, settled, stored))
-        if declared is not None and settled is not None and settled != resolve_type(test, None):
+            self._judge_other(pointer, other, event_type, settled)
+        if declared is not None and settled is not None and (other or settled != resolve_type(test, None)):
             return msgspec.structs.replace(test, value_type=settled)
         return test
+
+    def _declared_of(self, pointer: str, other: OtherValue, event_type: EventTypes | None) -> ValueType | None:
+        """Return the declared type of the value that a test compares with; its name is checked."""
+        if other.kind == "trait":
+            self._trait(f"{pointer}/value/trait", other.path)
+            return _declared([self.catalog.traits], other.path)
+        self._property(f"{pointer}/value/property", event_type or "*", other.path)
+        return _declared(self._properties(event_type), other.path)
+
+    def _untyped(self, pointer: str, test: AnyTest, other: OtherValue, event_type: EventTypes | None) -> None:
+        """Find that nothing says how two values compare; what is stored of them is suggested."""
+        beside = [self.catalog.traits] if other.kind == "trait" else self._properties(event_type)
+        places = [
+            *((one, test.property) for one in self._properties(event_type)),
+            *((one, other.path) for one in beside),
+        ]
+        seen = {kind for known, path in places if path in known for kind in known[path].types}
+        suggested = tuple(kind for kind in ("number", "string", "boolean", "datetime") if kind in seen)
+        detail = "Say value_type, as what the two values compare: number, string, boolean or datetime."
+        self.errors.append(Finding(f"{pointer}/value_type", "missing_field", detail, suggested))
+
+    def _judge_other(
+        self, pointer: str, other: OtherValue | None, event_type: EventTypes | None, settled: ValueType | None
+    ) -> None:
+        if other is None or settled is None:
+            return
+        place = f"{pointer}/value/{other.kind}"
+        names = None if other.kind == "trait" else event_type
+        self._judge(names, other.path, lambda stored: judge_type(place, settled, stored))
 
     def _judge(self, event_type: EventTypes | None, path: str, judge: Callable[[Stored], Judgement]) -> None:
         """Judge a test by what is stored under *path*; nothing is said of a name that nobody has."""

@@ -20,8 +20,10 @@ from segment_copilot.compiler.aggregates import (
     render_period,
 )
 from segment_copilot.compiler.fragments import CompiledQuery, Fragment, bind, join, nested, query, sql, with_named
+from segment_copilot.compiler.known import beside
 from segment_copilot.compiler.measures import NEVER_MISSING, counts_in_any
-from segment_copilot.compiler.predicates import render_test, stored_value
+from segment_copilot.compiler.moves import known_of
+from segment_copilot.compiler.predicates import render_test, render_tested
 from segment_copilot.compiler.ranks import ranked_rows, render_place
 from segment_copilot.compiler.sequences import render_sequence, step_rows
 from segment_copilot.compiler.slots import (
@@ -59,11 +61,15 @@ class Contribution(Struct, frozen=True):
 
 
 class Evidence(Struct, frozen=True):
-    """Holds the findings of one slot. *measured* is plain JSON: a number, a text, …, None where nothing is there."""
+    """Holds the findings of one slot. *measured* is plain JSON: a number, a text, …, None where nothing is there.
+
+    *beside* is, likewise, the stored value that it was compared with, where it was compared with one.
+    """
 
     holds: bool
     measured: Any
     contributions: tuple[Contribution, ...]
+    beside: Any = None
 
 
 class Verdict(Struct, frozen=True):
@@ -114,8 +120,12 @@ def read_evidence(plan: Plan, rows: list[tuple[Any, ...]]) -> UserEvidence:
         slot: Slot = slots[int(number)]
         before = found.get(slot, _UNKNOWN)  # sequences and ranks have two rows: what is measured, and the events
         events = tuple(Contribution(at, type_, id_) for at, id_, type_ in contributions)
-        measured = before.measured if text == "null" else _measured(slot, text)
-        found[slot] = Evidence(bool(holds) or before.holds, measured, events or before.contributions)
+        measured, beside = before.measured, None
+        if text != "null":
+            measured = _measured(slot, text)
+        if _is_beside_another(slot):
+            measured, beside = measured
+        found[slot] = Evidence(bool(holds) or before.holds, measured, events or before.contributions, beside)
     true = {slot for slot, evidence in found.items() if evidence.holds}
     verdicts = list[Verdict]()
     for leaf in leaves(plan.root):
@@ -148,6 +158,13 @@ def _nothing(slot: Slot) -> Evidence:
             return _UNKNOWN
         case _:
             assert_never(slot)
+
+
+def _is_beside_another(slot: Slot) -> bool:
+    """Return whether two values are measured: one that is stored, and another that it is compared with."""
+    if isinstance(slot, OccurrenceSlot):
+        return slot.test.other is not None and slot.occurrence in {"latest", "first"}
+    return isinstance(slot, TraitSlot) and slot.test.other is not None
 
 
 def _measured(slot: Slot, text: str) -> Any:
@@ -183,7 +200,8 @@ class _Rendering:
                 return self._grouped(index, slot, compared_rows(slot, self._tables))
             case CountSlot() | TimeSlot() | AggregateSlot() | OccurrenceSlot() | PeriodsSlot():
                 conditions = in_range(slot.matching.range) + passes(slot.matching.filter)
-                return self._grouped(index, slot, self._tables.events(slot.matching.event_types, conditions))
+                rows = beside(self._tables, known_of(slot)).events(slot.matching.event_types, conditions)
+                return self._grouped(index, slot, rows)
             case _:
                 assert_never(slot)
 
@@ -200,9 +218,9 @@ class _Rendering:
 
     def _trait(self, index: int, slot: TraitSlot) -> Fragment:
         test = render_test("value", slot.test)
-        value = sql("ifNull(toJSONString({}), 'null')", stored_value("value", slot.test.path).json)
+        value = render_tested("value", slot.test)
         newest = sql("(occurred_at, event_id, '{}')", IDENTIFY)
-        rows = self._tables.traits(of_traits([slot.property]))
+        rows = beside(self._tables, known_of(slot)).traits(of_traits([slot.property]))
         found = [sql("argMax({}, {})", expression, TIME_AND_ID) for expression in (test, value, newest)]
         template = "SELECT toInt32({}), {}, {}, [{}]\n{}\nGROUP BY {}"
         return sql(template, index, *found, rows, self._tables.person_key)
@@ -236,7 +254,7 @@ class _Rendering:
         """Count periods with several events each: first the periods of the user, then how many there are."""
         least = bind(slot.min_per_period, "UInt64")
         conditions = in_range(slot.matching.range) + passes(slot.matching.filter)
-        rows = self._tables.events(slot.matching.event_types, conditions)
+        rows = beside(self._tables, known_of(slot)).events(slot.matching.event_types, conditions)
         template = "SELECT count() >= {} AS is_active, groupArray({}) AS events\n{}\nGROUP BY {}"
         periods = nested(sql(template, least, _EVENT, rows, render_period(slot)))
         holds = render_comparison(sql("countIf(is_active)"), slot.comparison, "UInt64")

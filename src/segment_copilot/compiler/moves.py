@@ -23,6 +23,7 @@ from segment_copilot.compiler.slots import (
     CompareSlot,
     CountSlot,
     Filter,
+    Known,
     ListedSlot,
     Matching,
     MembersSlot,
@@ -165,6 +166,20 @@ def matchings_of(slot: Slot) -> tuple[Matching, ...]:
             assert_never(slot)
 
 
+def known_of(slot: Slot) -> tuple[Known, ...]:
+    """Return the traits that the values a slot looks at are compared with, each once and in one order."""
+    tests = [test for matching in matchings_of(slot) if matching.filter is not None for test in matching.filter.tests]
+    if isinstance(slot, OccurrenceSlot | TraitSlot):
+        tests.append(slot.test)
+    return known_of_tests(tests)
+
+
+def known_of_tests(tests: Iterable[Test]) -> tuple[Known, ...]:
+    """Return the traits that some tests compare with."""
+    each = [one for test in tests for one in (test, *test.tests)]
+    return tuple(sorted({test.known for test in each if test.known is not None}, key=repr))
+
+
 # What is asked, without the instant at which it is
 
 
@@ -200,6 +215,8 @@ def _of_no_instant(matching: Matching) -> Matching:
 
 
 def _of_no_values(test: Test) -> Test:
+    if test.tests:
+        return replace(test, tests=tuple(map(_of_no_values, test.tests)))
     return replace(test, values=()) if test.kind in _MOVING else test
 
 
@@ -218,6 +235,8 @@ _Instants = tuple[datetime, datetime]
 def _moves(before: Slot, after: Slot, instants: _Instants) -> Iterator[Move]:
     for one, other in zip(matchings_of(before), matchings_of(after), strict=True):
         yield from _moves_of_events(one, other, instants)
+    for known in known_of(after):
+        yield TraitSince(known.trait)
     match before, after:
         case TimeSlot(), TimeSlot():
             yield from _moves_of_when(before, after)

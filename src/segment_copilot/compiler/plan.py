@@ -21,6 +21,7 @@ from msgspec.structs import replace
 from segment_copilot.compiler.bind import Static
 from segment_copilot.compiler.dates import Dates, kept
 from segment_copilot.compiler.measures import plan_compared, plan_measure
+from segment_copilot.compiler.operands import plan_comparison, plan_path
 from segment_copilot.compiler.ranks import plan_rank
 from segment_copilot.compiler.slots import (
     AggregateSlot,
@@ -65,6 +66,7 @@ from segment_copilot.language import (
     Measure,
     MeasureCompare,
     Monetary,
+    PropertyTest,
     Rank,
     Recency,
     Sample,
@@ -86,6 +88,7 @@ from segment_copilot.language.value_types import (
     AnyTest,
     json_type,
     operands,
+    other_value,
     resolve_type,
 )
 
@@ -309,16 +312,21 @@ class _Planner:
         days = () if at.weekdays is UNSET else tuple(sorted({WEEKDAYS.index(day) + 1 for day in at.weekdays}))
         return LocalTimes(self.dates.zone.key, days, None if at.hours is UNSET else parse_hours(at.hours))
 
-    def _where_test(self, test: AnyTest) -> Test:
+    def _where_test(self, test: PropertyTest) -> Test:
+        if test.any_of is not UNSET:
+            of_item = tuple(self._where_test(one) for one in test.conditions or ())
+            return Test(parse_path(test.any_of), "items", "contains", complement=test.negate, tests=of_item)
         planned = self._test(test)
         return replace(planned, complement=planned.complement != test.negate)
 
     def _test(self, test: AnyTest) -> Test:
         """*test* with its operator made positive; `complement` says whether it was a negative one."""
+        if (other := other_value(test)) is not None:
+            return plan_comparison(test, other, zone=self.dates.zone.key)
         operator = cast("PropertyOperator", POSITIVE_OF.get(test.operator, test.operator))
         complement = operator != test.operator
         values: tuple[Any, ...] = (test.value,) if operator in WINDOWS else tuple(operands(test))
-        path = parse_path(test.property)
+        path = plan_path(test.property)
         type_ = resolve_type(test, None)
         kind: Kind
         match operator:

@@ -7,20 +7,21 @@ Each operator of a type is one row of the type's table: the function that writes
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final, Literal, LiteralString
 
-from msgspec import Struct
+import msgspec
 
 from segment_copilot.compiler.fragments import Fragment, bind, group, join, sql
-from segment_copilot.compiler.slots import Anniversaries, DateRange, Filter, LocalTimes, Test
+from segment_copilot.compiler.slots import Anniversaries, DateRange, Filter, Kind, Known, LocalTimes, Other, Test
 from segment_copilot.compiler.tables import INSTANT
+from segment_copilot.compiler.values import NUMBER, Readable, item_value, stored_value
 from segment_copilot.language.lengths import EARLIEST, LATEST, to_microseconds
 from segment_copilot.language.nodes import PropertyOperator, Scalar
 
-_NUMBER: Final = "'^-?(0|[1-9][0-9]*)([.][0-9]+)?([eE][+-]?[0-9]+)?$'"
 _DAY: Final = "(19|2[0-2])[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"  # ClickHouse would read month and day 00
 _CLOCK: Final = "([01][0-9]|2[0-3]):[0-5][0-9]"
 _DATE: Final[LiteralString] = f"'^{_DAY}$'"
@@ -29,63 +30,6 @@ _FIRST, _LAST = (
     Fragment(f"toDateTime64('{instant.replace(tzinfo=None).isoformat(' ')}', 6, 'UTC')")
     for instant in (EARLIEST, LATEST)
 )
-
-
-class StoredValue(Struct, frozen=True):
-    """A value in a JSON column, and the ways to read it."""
-
-    column: LiteralString
-    path: Fragment  # a placeholder of type Identifier
-
-    @property
-    def json(self) -> Fragment:
-        """The value as JSON would print it, whatever it is: Dynamic, NULL where nothing is."""
-        return sql("{}.{}", self.column, self.path)
-
-    @property
-    def string(self) -> Fragment:
-        """The value as Nullable(String)."""
-        return sql("{}.:String", self.json)
-
-    @property
-    def boolean(self) -> Fragment:
-        """The value as Nullable(Bool)."""
-        return sql("{}.:Bool", self.json)
-
-    @property
-    def number(self) -> Fragment:
-        """Nullable(Float64) of JSON numbers and of strings that are, in full, one; beyond the doubles is NULL."""
-        template = "if(match({text}, {pattern}), toFloat64OrNull({text}), NULL)"
-        arms = sql("{}, {}", _json_numbers(self), sql(template, text=self.string, pattern=_NUMBER))
-        return sql("nullIf(nullIf(coalesce({}), inf), -inf)", arms)
-
-    @property
-    def json_number(self) -> Fragment:
-        """Nullable(Float64) of JSON numbers only."""
-        return sql("coalesce({})", _json_numbers(self))
-
-    def elapsed(self, unit: int) -> Fragment:
-        """Write a JSON number of *unit* microseconds since 1970 in whole ones, the rest cut: Nullable(Float64)."""
-        return sql("floor({} * {})", self.json_number, unit)
-
-    @property
-    def elements(self) -> Fragment:
-        """The elements of a list as JSON text, Array(String); empty for anything else."""
-        return sql("JSONExtractArrayRaw(ifNull(toJSONString({}), ''))", self.json)
-
-    @property
-    def is_set(self) -> Fragment:
-        """True where a value other than null is there; an object is there when anything in it is."""
-        return sql("({} IS NOT NULL OR notEmpty(JSONAllPaths({}.^{})))", self.json, self.column, self.path)
-
-
-def _json_numbers(value: StoredValue) -> Fragment:
-    return sql("{value}.:Float64, toFloat64({value}.:Int64), toFloat64({value}.:UInt64)", value=value.json)
-
-
-def stored_value(column: LiteralString, path: tuple[str, ...]) -> StoredValue:
-    """Return the value at *path* of *column*; a dot inside a key is stored escaped."""
-    return StoredValue(column, bind(".".join(step.replace(".", "%2E") for step in path), "Identifier"))
 
 
 def render_filter(column: LiteralString, wanted: Filter) -> Fragment:
@@ -116,25 +60,130 @@ def _local_times(wanted: LocalTimes) -> list[Fragment]:
 
 def render_test(column: LiteralString, test: Test) -> Fragment:
     """Write one parenthesised expression that is 0 or 1."""
-    value = stored_value(column, test.path)
+    return _render_test(column, stored_value(column, test.path), test)
+
+
+def _render_test(column: LiteralString, value: Readable, test: Test) -> Fragment:
+    if test.other is not None:
+        positive = _is_like_other(column, value, test, test.other)
+    else:
+        positive = _positive(column, value, test)
+    return sql("(NOT {})" if test.complement else "({})", positive)
+
+
+def _positive(column: LiteralString, value: Readable, test: Test) -> Fragment:
     match test.kind:
         case "presence":
-            positive = value.is_set if test.operator == "is_set" else _is_not_empty(value)
+            return value.is_set if test.operator == "is_set" else _is_not_empty(value)
         case "containment":
-            positive = _containment(value, test)
+            return _containment(value, test)
         case "number":
-            positive = _false_if_null(NUMBER_WRITERS[test.operator](value.number, test))
+            return _false_if_null(NUMBER_WRITERS[test.operator](value.number, test))
         case "boolean":
-            positive = _false_if_null(BOOLEAN_WRITERS[test.operator](value.boolean, test))
+            return _false_if_null(BOOLEAN_WRITERS[test.operator](value.boolean, test))
         case "datetime":
-            positive = _in_ranges(value, test)
+            return _in_ranges(value, test)
         case "list":
-            positive = LIST_WRITERS[test.operator](value, test)
+            return LIST_WRITERS[test.operator](value, test)
         case "anniversary":
-            positive = _anniversary(value, test)
+            return _anniversary(value, test)
         case "string":
-            positive = _false_if_null(STRING_WRITERS[test.operator](value.string, test))
-    return sql("(NOT {})" if test.complement else "({})", positive)
+            return _false_if_null(STRING_WRITERS[test.operator](value.string, test))
+        case "items":
+            return _any_item(column, value, test)
+
+
+def _any_item(column: LiteralString, value: Readable, test: Test) -> Fragment:
+    """Write whether an item of a list passes all tests. What is no list has no items."""
+    tests = [_render_test(column, item_value(one.path), one) for one in test.tests]
+    return sql("arrayExists(item -> {}, {})", group("AND", tests), value.elements)
+
+
+# Two stored values
+
+_SIGNS: Final[dict[PropertyOperator, Literal["=", ">", ">=", "<", "<="]]] = {
+    "eq": "=", "gt": ">", "gte": ">=", "lt": "<", "lte": "<=", "before": "<", "after": ">",
+}  # fmt: skip
+
+
+def _is_like_other(column: LiteralString, value: Readable, test: Test, other: Other) -> Fragment:
+    """Compare a stored value with another that is read in the same type; false where either is missing."""
+    one = typed_value(value, test.kind, test.epoch, other.zone)
+    if test.known is not None:
+        beside = known_column(test.known)
+    else:
+        beside = typed_value(stored_value(column, other.path), test.kind, test.epoch, other.zone)
+    if test.kind == "string":
+        one, beside = _cased(one, test), _cased(beside, test)
+    return _false_if_null(sql("({}) {} ({})", one, _SIGNS[test.operator], beside))
+
+
+def render_tested(column: LiteralString, test: Test) -> Fragment:
+    """Write the stored value that is tested as JSON text; of two that are compared, both, in a list."""
+    value = _as_json(stored_value(column, test.path).json)
+    if test.other is None:
+        return value
+    if test.known is None:
+        return sql("concat('[', {}, ',', {}, ']')", value, _as_json(stored_value(column, test.other.path).json))
+    beside = known_column(test.known)
+    if test.kind == "datetime":  # kept as a number; told as data has it
+        beside = sql("concat(formatDateTime(fromUnixTimestamp64Micro({}, 'UTC'), '%FT%T.%f'), 'Z')", beside)
+    return sql("concat('[', {}, ',', {}, ']')", value, _as_json(beside))
+
+
+def _as_json(value: Fragment) -> Fragment:
+    return sql("ifNull(toJSONString({}), 'null')", value)
+
+
+def known_column(known: Known) -> Fragment:
+    """Write the column of a trait's value beside the rows that it is joined with: its name follows from what it is."""
+    digest = hashlib.sha256(msgspec.json.encode(known)).digest()
+    return sql("known_{}", int.from_bytes(digest[:6], "big"))
+
+
+def typed_value(value: Readable, kind: Kind, epoch: int, zone: str) -> Fragment:
+    """Write a stored value as one of its type, NULL where it is none; of a datetime the microseconds since 1970."""
+    match kind:
+        case "number":
+            return value.number
+        case "boolean":
+            return value.boolean
+        case "string":
+            return value.string
+        case "datetime":
+            return _instant(value, epoch, zone)
+        case "list" | "presence" | "containment" | "anniversary" | "items":
+            raise ValueError(f"values are not compared as {kind}")
+
+
+def _instant(value: Readable, epoch: int, zone: str) -> Fragment:
+    """Write a stored datetime as microseconds since 1970: a bare date is local midnight, an instant without offset UTC."""
+    arms = [
+        sql("{}, {}", _has_form(value, _DATE), _midnight(value.string, zone)),
+        sql("{}, toUnixTimestamp64Micro({})", _has_form(value, _TIMESTAMP), _parsed(value)),
+    ]
+    if epoch:
+        elapsed = value.elapsed(epoch)
+        is_kept = sql("{} BETWEEN {} AND {}", elapsed, to_microseconds(EARLIEST), to_microseconds(LATEST))
+        whole = sql("toInt64(ifNull(if({}, {}, 0), 0))", is_kept, elapsed)
+        arms.insert(0, sql("isNotNull({}), if({}, {}, NULL)", elapsed, is_kept, whole))
+    ends = (to_microseconds(EARLIEST), to_microseconds(LATEST))
+    template = "arrayMap(micro -> if(micro BETWEEN {} AND {}, micro, NULL), [multiIf({}, NULL)])[1]"  # written once
+    return sql(template, *ends, join(", ", arms))
+
+
+def _midnight(day: Fragment, zone: str) -> Fragment:
+    """Write the first instant of a local day, in microseconds since 1970.
+
+    Of a midnight that a zone skips the server makes an instant of the day before: too early by what the clock went forward.
+    """
+    parsed = sql("parseDateTime64BestEffortOrNull({}, 6, {})", day, bind(zone, "String"))
+    skipped = sql("timezoneOffset(midnight + INTERVAL 25 HOUR) - timezoneOffset(midnight)")
+    template = (
+        "arrayMap(midnight -> toUnixTimestamp64Micro(midnight)"
+        " + if(toString(toDate32(midnight)) < {}, ({}) * 1000000, 0), [{}])[1]"
+    )
+    return sql(template, day, skipped, parsed)
 
 
 def _false_if_null(test: Fragment) -> Fragment:
@@ -207,25 +256,25 @@ STRING_WRITERS: Final[dict[PropertyOperator, Writer]] = {
 # Lists, and what is a list or a string
 
 
-def _contains(logic: Literal["AND", "OR"], value: StoredValue, test: Test) -> Fragment:
+def _contains(logic: Literal["AND", "OR"], value: Readable, test: Test) -> Fragment:
     """Write whether any (or all) of the wanted values equal an element. A scalar is no list: false."""
     return group(logic, [_has(value, wanted, test) for wanted in test.values])
 
 
-def _equals_set(value: StoredValue, test: Test) -> Fragment:
+def _equals_set(value: Readable, test: Test) -> Fragment:
     """Write whether each wanted value equals an element, and each element a wanted value."""
     among = group("OR", [_is_equal(wanted, test) for wanted in test.values])
     return sql("({} AND arrayAll(element -> {}, {}))", _contains("AND", value, test), among, value.elements)
 
 
-LIST_WRITERS: Final[dict[PropertyOperator, Callable[[StoredValue, Test], Fragment]]] = {
+LIST_WRITERS: Final[dict[PropertyOperator, Callable[[Readable, Test], Fragment]]] = {
     "contains_any": partial(_contains, "OR"),
     "contains_all": partial(_contains, "AND"),
     "equals_set": _equals_set,
 }
 
 
-def _has(value: StoredValue, wanted: Scalar, test: Test) -> Fragment:
+def _has(value: Readable, wanted: Scalar, test: Test) -> Fragment:
     """Write whether an element of a list equals *wanted*, as `eq` with its JSON type would say."""
     if isinstance(wanted, bool):
         return sql("has({}, {})", value.elements, bind("true" if wanted else "false", "String"))
@@ -242,7 +291,7 @@ def _is_equal(wanted: Scalar, test: Test) -> Fragment:
     return sql("ifNull({} = {}, 0)", _element_number(), bind(float(wanted), "Float64"))
 
 
-def _containment(value: StoredValue, test: Test) -> Fragment:
+def _containment(value: Readable, test: Test) -> Fragment:
     """Find an equal element in a list, or the wanted text in a string: what is stored decides."""
     wanted = test.values[0]
     equal = _has(value, wanted, test)
@@ -256,24 +305,24 @@ def _element_number() -> Fragment:
     """Write a list element as a number, by the rule of `StoredValue.number`."""
     text = "if(JSONType(element) = 'String', JSONExtractString(element), element)"
     template = "if(match({text}, {pattern}), nullIf(nullIf(toFloat64OrNull({text}), inf), -inf), NULL)"
-    return sql(template, text=text, pattern=_NUMBER)
+    return sql(template, text=text, pattern=NUMBER)
 
 
-def _is_not_empty(value: StoredValue) -> Fragment:
+def _is_not_empty(value: Readable) -> Fragment:
     """Write whether there is a value that is neither an empty text nor an empty list."""
-    template = "({} AND ifNull({} != '', 1) AND ifNull(toJSONString({}) != '[]', 1))"
-    return sql(template, value.is_set, value.string, value.json)
+    template = "({} AND ifNull({} != '', 1) AND ifNull({} != '[]', 1))"
+    return sql(template, value.is_set, value.string, value.text)
 
 
 # Dates and instants: the planner made ranges, or days of the year, of every operator
 
 
-def _in_ranges(value: StoredValue, test: Test) -> Fragment:
+def _in_ranges(value: Readable, test: Test) -> Fragment:
     """Write whether a stored date or instant lies in one of the ranges. Texts are parsed as UTC; a date by its day."""
     return group("OR", [_in_range(value, test.epoch, wanted) for wanted in test.values])
 
 
-def _in_range(value: StoredValue, epoch: int, wanted: DateRange) -> Fragment:
+def _in_range(value: Readable, epoch: int, wanted: DateRange) -> Fragment:
     parsed, instants = _parsed(value), (wanted.earliest, wanted.latest)
     midnights = (datetime(day.year, day.month, day.day, tzinfo=UTC) for day in (wanted.first_date, wanted.last_date))
     arms = [
@@ -301,7 +350,7 @@ def _comes_round(local: Fragment, wanted: Anniversaries) -> Fragment:
     return sql("(toYear({}) < transform({}, {}, {}, toUInt16(0)))", local, day, days, years)
 
 
-def _anniversary(value: StoredValue, test: Test) -> Fragment:
+def _anniversary(value: Readable, test: Test) -> Fragment:
     """Test a local day: a stored date is one already, a stored instant has one in the time zone."""
     wanted: Anniversaries = test.values[0]
     parsed = _parsed(value)
@@ -319,11 +368,11 @@ def _anniversary(value: StoredValue, test: Test) -> Fragment:
     return _by_form(arms)
 
 
-def _parsed(value: StoredValue) -> Fragment:
+def _parsed(value: Readable) -> Fragment:
     return sql("parseDateTime64BestEffortOrNull({}, 6, 'UTC')", value.string)
 
 
-def _has_form(value: StoredValue, pattern: LiteralString) -> Fragment:
+def _has_form(value: Readable, pattern: LiteralString) -> Fragment:
     return sql("match({}, {})", value.string, pattern)
 
 

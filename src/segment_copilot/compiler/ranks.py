@@ -14,7 +14,9 @@ from msgspec import UNSET
 
 from segment_copilot.compiler.amounts import aggregate, number_of, scalar_of, summed
 from segment_copilot.compiler.fragments import Fragment, bind, nested, sql, with_named
+from segment_copilot.compiler.known import beside
 from segment_copilot.compiler.measures import local_day
+from segment_copilot.compiler.moves import known_of
 from segment_copilot.compiler.predicates import render_filter
 from segment_copilot.compiler.slots import Measured, Node, RankSlot
 from segment_copilot.compiler.tables import Tables, in_range
@@ -102,7 +104,7 @@ def ranked_rows(slot: RankSlot, tables: Tables) -> Fragment:
     """Read the events that are measured (FROM and WHERE)."""
     matching = slot.measured.matching
     passes = [render_filter("payload", matching.filter)] if matching.filter else []
-    return tables.events(matching.event_types, [*in_range(matching.range), *passes])
+    return beside(tables, known_of(slot)).events(matching.event_types, [*in_range(matching.range), *passes])
 
 
 def _places(slot: RankSlot, ranked: Fragment) -> Fragment:

@@ -13,6 +13,8 @@ from typing import Final, LiteralString
 
 from segment_copilot.compiler.aggregates import MICROSECONDS
 from segment_copilot.compiler.fragments import Fragment, bind, group, join, nested, sql
+from segment_copilot.compiler.known import beside
+from segment_copilot.compiler.moves import known_of
 from segment_copilot.compiler.predicates import render_filter
 from segment_copilot.compiler.slots import Matching, SequenceSlot
 from segment_copilot.compiler.tables import Tables, in_range, of_types
@@ -117,6 +119,7 @@ def _chain_with_gaps(slot: SequenceSlot) -> Fragment:
 
 def step_rows(slot: SequenceSlot, tables: Tables, narrowed: Sequence[Fragment] = ()) -> Fragment:
     """Read all events whose type and instant can matter (FROM and WHERE); the steps themselves say which is which."""
+    tables = beside(tables, known_of(slot))
     matchings = [*(step.matching for step in slot.steps), *slot.blockers]
     named = {name for matching in matchings for name in matching.event_types or ()}
     conditions = [*in_range(slot.steps[0].matching.range), *narrowed]

@@ -19,7 +19,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from segment_copilot.compiler.fragments import CompiledQuery, Fragment, bind, group, join, nested, query, sql
-from segment_copilot.compiler.moves import EventsIn, Move, matchings_of
+from segment_copilot.compiler.moves import EventsIn, Move, known_of, matchings_of
 from segment_copilot.compiler.render import INTO_STATES, check_alike, numbers_of
 from segment_copilot.compiler.slots import (
     AtLeastNode,
@@ -292,7 +292,8 @@ def _types_of(slot: Asked) -> set[str] | None:
             return None
         case _:
             of_matchings = [matching.event_types for matching in matchings_of(slot)]
-            return None if None in of_matchings else {name for names in of_matchings for name in names or ()}
+            known = {IDENTIFY} if known_of(slot) else set[str]()
+            return None if None in of_matchings else known | {name for names in of_matchings for name in names or ()}
 
 
 def _places(tables: Tables, kept: Sequence[Kept]) -> tuple[Fragment, Fragment]:

@@ -54,7 +54,31 @@ class Anniversaries(Struct, frozen=True):
     years: tuple[int, ...]
 
 
-Kind = Literal["string", "number", "boolean", "datetime", "list", "presence", "containment", "anniversary"]
+Kind = Literal["string", "number", "boolean", "datetime", "list", "presence", "containment", "anniversary", "items"]
+
+
+class Other(Struct, frozen=True):
+    """Another stored value: of a trait (its top-level name, the path in its value) or, without one, of the same event.
+
+    Stored bare dates begin in *zone*.
+    """
+
+    trait: str | None
+    path: tuple[str, ...]
+    zone: str
+
+
+class Known(Struct, frozen=True):
+    """A trait's value as it is read for a comparison: rows of other things are joined with it."""
+
+    other: Other
+    kind: Kind
+    epoch: int
+
+    @property
+    def trait(self) -> str:
+        """The top-level name of the trait."""
+        return self.other.trait or ""
 
 
 class Test(Struct, frozen=True):
@@ -70,6 +94,13 @@ class Test(Struct, frozen=True):
     ignore_case: bool = False
     complement: bool = False
     epoch: int = 0  # of a datetime: microseconds in the unit of a stored number; 0: no number is one
+    other: Other | None = None  # compared with instead of *values*
+    tests: tuple[Test, ...] = ()  # of an item of the list: one passes all; the path of the item itself is empty
+
+    @property
+    def known(self) -> Known | None:
+        """The trait that has to be known beside the value."""
+        return None if self.other is None or self.other.trait is None else Known(self.other, self.kind, self.epoch)
 
 
 class LocalTimes(Struct, frozen=True):

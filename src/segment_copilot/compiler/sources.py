@@ -24,7 +24,9 @@ from segment_copilot.compiler.aggregates import (
     render_period,
 )
 from segment_copilot.compiler.fragments import Fragment, apart, at_least, bind, group, join, nested, sql, with_named
+from segment_copilot.compiler.known import beside
 from segment_copilot.compiler.measures import looks_at_everything, rows_of_both
+from segment_copilot.compiler.moves import known_of
 from segment_copilot.compiler.predicates import render_filter, render_test
 from segment_copilot.compiler.ranks import render_rank
 from segment_copilot.compiler.sequences import render_sequence
@@ -35,6 +37,7 @@ from segment_copilot.compiler.slots import (
     CountSlot,
     Filter,
     GroupNode,
+    Known,
     ListedSlot,
     Matching,
     MembersSlot,
@@ -62,15 +65,17 @@ _AT_LEAST_ONE: Final = {("gte", 1), ("gt", 0), ("neq", 0)}
 
 
 class Events(Struct, frozen=True):
-    """Names the events of these types."""
+    """Names the events of these types, with the traits beside them that they are compared with."""
 
     names: tuple[str, ...] | None
+    known: tuple[Known, ...] = ()
 
 
 class Traits(Struct, frozen=True):
-    """Names the values of a trait; None: of all traits that are asked about."""
+    """Names the values of a trait; None: of all traits that are asked about. They are compared with those beside them."""
 
     name: str | None
+    known: tuple[Known, ...] = ()
 
 
 class Users(Struct, frozen=True):
@@ -95,13 +100,14 @@ def source_of(slot: Slot, *, traits_together: bool) -> Source:
     """Return where the slot is read; slots of one source share a read."""
     match slot:
         case TraitSlot():
-            return _ALL_TRAITS if traits_together else Traits(slot.property)
+            known = known_of(slot)
+            return _ALL_TRAITS if traits_together and not known else Traits(slot.property, known)
         case PeriodsSlot() if slot.min_per_period > 1:
             return slot
         case CountSlot() | TimeSlot() | PeriodsSlot() | OccurrenceSlot() | AggregateSlot():
-            return Events(slot.matching.event_types)
+            return Events(slot.matching.event_types, known_of(slot))
         case CompareSlot() if slot.left.matching.event_types == slot.right.matching.event_types:
-            return Events(slot.left.matching.event_types)
+            return Events(slot.left.matching.event_types, known_of(slot))
         case SequenceSlot() | ListedSlot() | CompareSlot() | RankSlot():
             return slot
         case SampleSlot():
@@ -184,7 +190,7 @@ class Sources:
     def __init__(self, tables: Tables, as_of: datetime, *, traits: TraitTable) -> None:
         self._tables = tables
         self._as_of = as_of
-        self._traits = TraitReads(tables, traits)
+        self._trait_table: TraitTable = traits
 
     def keys(self, source: Source, node: Node, narrowed: Sequence[Fragment]) -> Fragment:
         """Write `SELECT user_key`, perhaps some twice, for a positive tree over one source, of users that pass *narrowed*."""
@@ -193,7 +199,7 @@ class Sources:
             case Events():
                 return self._event_keys(source, node, slots, narrowed)
             case Traits():
-                return self._trait_keys(node, slots, narrowed)
+                return self._trait_keys(source, node, slots, narrowed)
             case Users():
                 sampled = {slot: is_sampled(slot, sample_hash(slot)) for slot in cast("list[SampleSlot]", slots)}
                 rows = self._tables.users([written(node, cast("Any", sampled).__getitem__), *narrowed])
@@ -214,7 +220,7 @@ class Sources:
             case Events():
                 return self._event_bits(source, slots, places)
             case Traits():
-                return self._traits.bits(slots, places)
+                return self._traits(source).bits(slots, places)
             case Users():
                 tests = [is_sampled(slot, sample_hash(slot)) for slot in cast("list[SampleSlot]", slots)]
                 rows = self._tables.users([is_any_bit(places)])
@@ -231,9 +237,9 @@ class Sources:
         read = self._prepare(slots)
         if all(need.exists for need in read.needs) and is_any(node):
             conditions = [*read.conditions, *_any_of(read.guards), *narrowed]
-            return sql("SELECT {}\n{}", self._tables.key, self._tables.events(source.names, conditions))
+            return sql("SELECT {}\n{}", self._tables.key, self._events(source, conditions))
         having = written(node, dict(zip(slots, read.holds(), strict=True)).__getitem__)
-        rows = self._tables.events(source.names, [*read.conditions, *narrowed])
+        rows = self._events(source, [*read.conditions, *narrowed])
         template = "SELECT {}\n{}\nGROUP BY user_key\nHAVING {}"
         return with_named(sql(template, self._tables.key, rows, having))
 
@@ -242,7 +248,7 @@ class Sources:
         some, conditions = is_any_bit(places), read.conditions
         if not all(need.exists for need in read.needs):
             columns = columns_of_bits(read.holds(), places)
-            rows = self._tables.events(source.names, conditions)
+            rows = self._events(source, conditions)
             if len(slots) == 1:
                 template = "SELECT {key}, {columns}\n{rows}\nGROUP BY user_key\nHAVING {some}"
                 return with_named(sql(template, key=self._tables.key, columns=columns, rows=rows, some=some))
@@ -256,8 +262,11 @@ class Sources:
             conditions, guards = [*conditions, *_any_of(guards)], [None]
         elif None not in guards:
             conditions = [*conditions, some]
-        rows = self._tables.events(source.names, conditions)
+        rows = self._events(source, conditions)
         return sql("SELECT {}, {}\n{}", self._tables.key, columns_of_bits(guards, places), rows)
+
+    def _events(self, source: Events, conditions: Sequence[Fragment]) -> Fragment:
+        return beside(self._tables, source.known).events(source.names, conditions)
 
     def _prepare(self, slots: Sequence[Slot]) -> _Read:
         """Say what to read for all of the slots, and each one's guard."""
@@ -277,13 +286,16 @@ class Sources:
 
     # Traits
 
-    def _trait_keys(self, node: Node, slots: Sequence[Slot], narrowed: Sequence[Fragment]) -> Fragment:
+    def _traits(self, source: Traits) -> TraitReads:
+        return TraitReads(self._tables, self._trait_table, known=source.known)
+
+    def _trait_keys(self, source: Traits, node: Node, slots: Sequence[Slot], narrowed: Sequence[Fragment]) -> Fragment:
         names = {cast("TraitSlot", slot).property for slot in slots}
         if len(names) == 1:
             tests = {slot: trait_test(slot) for slot in slots}
-            return self._traits.keys(names.pop(), written(node, tests.__getitem__), narrowed)
+            return self._traits(source).keys(names.pop(), written(node, tests.__getitem__), narrowed)
         words = Words(slots)
-        rows = words.joined([self._traits.bits(slots, words.places(slots))])
+        rows = words.joined([self._traits(source).bits(slots, words.places(slots))])
         return filtered(sql("SELECT user_key FROM {}\nWHERE {}", nested(rows), words.test(node)), narrowed)
 
     # What cannot be read with others
@@ -313,7 +325,7 @@ class Sources:
         """Count periods with several events each: first the periods of a user, then how many there are."""
         least = bind(slot.min_per_period, "UInt64")
         conditions = [*in_range(slot.matching.range), *passes(slot.matching.filter), *narrowed]
-        rows = self._tables.events(slot.matching.event_types, conditions)
+        rows = beside(self._tables, known_of(slot)).events(slot.matching.event_types, conditions)
         template = "SELECT {}\n{}\nGROUP BY user_key, {}\nHAVING count() >= {}"
         active = nested(sql(template, self._tables.key, rows, render_period(slot), least))
         enough = render_comparison(sql("count()"), slot.comparison, "UInt64")
@@ -364,7 +376,7 @@ def passes(wanted: Filter | None) -> list[Fragment]:
 
 def compared_rows(slot: CompareSlot, tables: Tables, narrowed: Sequence[Fragment] = ()) -> Fragment:
     """Read the events that any of two measures looks at (FROM and WHERE)."""
-    both = rows_of_both(slot)
+    both, tables = rows_of_both(slot), beside(tables, known_of(slot))
     conditions = [*in_range(both.range), *passes(both.filter), *narrowed]
     return tables.everything(conditions) if looks_at_everything(slot) else tables.events(both.event_types, conditions)
 

@@ -89,7 +89,7 @@ def judge_aggregate(pointer: str, metric: Metric | MeasureName, stored: Stored) 
     """Judge whether anything stored takes part in an aggregate."""
     if metric == "count_distinct":
         return Judgement()
-    return _judge_type(pointer, "number", stored, "Send them as plain JSON numbers.")
+    return judge_type(f"{pointer}/property", "number", stored, "Send them as plain JSON numbers.")
 
 
 def judge_test(pointer: str, test: AnyTest, value_type: ValueType | None, stored: Stored) -> Judgement:
@@ -99,7 +99,7 @@ def judge_test(pointer: str, test: AnyTest, value_type: ValueType | None, stored
         return Judgement()
     if value_type is None:
         return _judge_part(pointer, test, stored)
-    if (judged := _judge_type(pointer, value_type, stored, _remedy(test, value_type, stored))) != Judgement():
+    if (judged := _judge_type_of(pointer, test, value_type, stored)) != Judgement():
         return judged
     if value_type in {"epoch_s", "epoch_ms"} and (wrong := _other_epoch(test, value_type, stored)) is not None:
         return _judge_epoch(pointer, value_type, stored, wrong)
@@ -113,8 +113,12 @@ def judge_test(pointer: str, test: AnyTest, value_type: ValueType | None, stored
 # Types
 
 
-def _judge_type(pointer: str, value_type: ValueType, stored: Stored, remedy: str) -> Judgement:
-    """Judge whether any stored value reads as the type."""
+def _judge_type_of(pointer: str, test: AnyTest, value_type: ValueType, stored: Stored) -> Judgement:
+    return judge_type(f"{pointer}/property", value_type, stored, _remedy(test, value_type, stored))
+
+
+def judge_type(pointer: str, value_type: ValueType, stored: Stored, remedy: str = "") -> Judgement:
+    """Judge whether any stored value, named at the pointer, reads as the type."""
     if _reads(stored, value_type):
         return Judgement()
     may_read = stored.types & ({"string", "number"} if value_type in {"epoch_s", "epoch_ms"} else {"string"})
@@ -128,7 +132,7 @@ def _judge_type(pointer: str, value_type: ValueType, stored: Stored, remedy: str
     read = "a date" if value_type in DATETIMES else _SINGULAR[value_type]
     kept = f": it has {stored.shown}" if stored.samples else ""
     detail = f"Nothing stored of {stored.path!r} reads as {read}{kept}. {remedy}".rstrip()
-    return Judgement((Finding(f"{pointer}/property", "value_type_unseen", detail),))
+    return Judgement((Finding(pointer, "value_type_unseen", detail),))
 
 
 def _reads(stored: Stored, value_type: ValueType) -> bool:
@@ -298,9 +302,9 @@ def _judge_part(pointer: str, test: AnyTest, stored: Stored) -> Judgement:
     if wanted is UNSET or isinstance(wanted, list):
         return Judgement()
     if not isinstance(wanted, str):
-        return _judge_type(pointer, "list", stored, "Values that are no lists are tested with eq and in.")
+        return judge_type(f"{pointer}/property", "list", stored, "Values that are no lists are tested with eq and in.")
     if not stored.types & {"string", "list"}:
-        return _judge_type(pointer, "string", stored, _remedy(test, "string", stored))
+        return _judge_type_of(pointer, test, "string", stored)
     if stored.types == _LISTS:
         return _judge_texts(pointer, test, stored)
     held = [sample for sample in stored.texts if wanted.lower() in sample.lower()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from copy import copy
 from datetime import datetime
 from typing import Final, Literal, LiteralString, cast
 from uuid import UUID
@@ -144,6 +145,8 @@ class Tables:
             self._links = sql("LEFT ANY JOIN {} AS links ON stored.user_key = links.alias_key", linked)
             self.person_key = sql("if(links.person_key = 0, stored.user_key, links.person_key)")
         self.key = sql("{} AS user_key", self.person_key) if self.is_linked else self.person_key
+        self.rows_beside: Fragment | None = None
+        """What rows of events and traits are joined with."""
         is_tenant = sql("tenant_id = {}", self.tenant)
         self._always = [is_tenant] if only is None else [is_tenant, only]
         self.of_asked: list[Fragment] = [] if only is None else [only]
@@ -155,21 +158,27 @@ class Tables:
         """Return the same for everybody's rows, in the same query."""
         return Tables(self._plan, names=self._names, bound=(self.tenant, self.as_of))
 
+    def beside(self, rows: Fragment) -> Tables:
+        """Return the same, whose events and traits are read with the columns of *rows* of `known_key` beside them."""
+        other = copy(self)
+        other.rows_beside = sql("LEFT ANY JOIN {} AS known ON {} = known.known_key", rows, self.person_key)
+        return other
+
     def events(self, names: tuple[str, ...] | None, conditions: Iterable[Fragment] = ()) -> Fragment:
         """Read events of these types; None is every event, and an identify is not one."""
-        return self._read(self._names.events, [of_types(names), self._is_past, *conditions])
+        return self._read(self._names.events, [of_types(names), self._is_past, *conditions], beside=self.rows_beside)
 
     def everything(self, conditions: Iterable[Fragment] = ()) -> Fragment:
         """Read events of all types, identifies among them."""
-        return self._read(self._names.events, [self._is_past, *conditions])
+        return self._read(self._names.events, [self._is_past, *conditions], beside=self.rows_beside)
 
     def traits(self, wanted: Fragment, conditions: Iterable[Fragment] = ()) -> Fragment:
         """Read every value that some traits ever had."""
-        return self._read(self._names.traits, [wanted, self._is_past, *conditions])
+        return self._read(self._names.traits, [wanted, self._is_past, *conditions], beside=self.rows_beside)
 
     def current_traits(self, wanted: Fragment, conditions: Iterable[Fragment], *, final: bool) -> Fragment:
         """Read the newest value of some traits, after `as_of` or not; rows that were overtaken too, unless *final*."""
-        return self._read(self._names.traits_current, [wanted, *conditions], final=final)
+        return self._read(self._names.traits_current, [wanted, *conditions], final=final, beside=self.rows_beside)
 
     def users(self, conditions: Iterable[Fragment] = ()) -> Fragment:
         """Read the universe: a row of `user_key, user_id` for each user."""
@@ -201,7 +210,14 @@ class Tables:
         stored = nested(sql(_STATE, self.tenant, bind(segment_id, "UInt64"), bind(run_id, "UUID")), margin=2)
         return self._read("user_numbers", [sql("bitmapContains({}, number)", stored)])
 
-    def _read(self, table: LiteralString, conditions: Iterable[Fragment], *, final: bool = False) -> Fragment:
+    def _read(
+        self,
+        table: LiteralString,
+        conditions: Iterable[Fragment],
+        *,
+        final: bool = False,
+        beside: Fragment | None = None,
+    ) -> Fragment:
         rows = sql(table)
         if self.is_linked:
             rows = sql("{} AS stored", rows)
@@ -209,4 +225,6 @@ class Tables:
             rows = sql("{} FINAL", rows)
         if self._links is not None:
             rows = sql("{}\n{}", rows, self._links)
+        if beside is not None:
+            rows = sql("{}\n{}", rows, beside)
         return sql("FROM {}\n{}", rows, where([*self._always, *conditions]))

@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Final, LiteralString, assert_never
 
 from segment_copilot.compiler.fragments import CompiledQuery, Fragment, bind, group, join, nested, query, sql
+from segment_copilot.compiler.known import beside
 from segment_copilot.compiler.moves import (
     DaysOfEvents,
     EventsIn,
@@ -22,6 +23,8 @@ from segment_copilot.compiler.moves import (
     SeenSince,
     TraitJudgedAnew,
     TraitSince,
+    known_of,
+    known_of_tests,
     matchings_of,
     together,
 )
@@ -118,6 +121,7 @@ def read_move(tables: Tables, move: Move, since: datetime) -> Fragment:
             return _events_in(tables, move.event_types, [move.range])
         case EventsJudgedAnew():
             judged = [render_filter("payload", wanted) for wanted in (move.earlier, move.later)]
+            tables = beside(tables, known_of_tests([*move.earlier.tests, *move.later.tests]))
             return tables.events(move.event_types, [*in_range(move.range), sql("{} != {}", *judged)])
         case DaysOfEvents():
             days = [render_anniversary(sql("occurred_at"), one) for one in (move.earlier, move.later)]
@@ -126,6 +130,7 @@ def read_move(tables: Tables, move: Move, since: datetime) -> Fragment:
             return _traits_since(tables, [move.property], since)
         case TraitJudgedAnew():
             tests = [render_test("value", one) for one in (move.earlier, move.later)]
+            tables = beside(tables, known_of_tests([move.earlier, move.later]))
             differs = sql("({} != {} OR NOT is_exact)", *tests)
             return tables.current_traits(of_traits([move.property]), [differs], final=False)
         case SeenSince():
@@ -150,7 +155,8 @@ def render_copies(plans: Sequence[Plan]) -> list[CompiledQuery]:
     tables = Tables(plans[0])
     always = [sql("tenant_id = {}", tables.tenant), _IS_TOUCHED]
     is_past = sql("occurred_at <= {}", tables.as_of)
-    traits = sorted({slot.property for slot in slots if isinstance(slot, TraitSlot)})
+    asked = {slot.property for slot in slots if isinstance(slot, TraitSlot)}
+    traits = sorted(asked | {known.trait for slot in slots for known in known_of(slot)})
     of_asked = [of_traits(traits)] if traits else [sql("0")]
     is_theirs = sql("alias_key IN (SELECT user_key FROM touched_keys)")
     return [

@@ -11,8 +11,9 @@ from typing import Literal, cast
 
 from segment_copilot.compiler.aggregates import TIME_AND_ID
 from segment_copilot.compiler.fragments import Fragment, bind, join, nested, sql
+from segment_copilot.compiler.known import beside
 from segment_copilot.compiler.predicates import render_test
-from segment_copilot.compiler.slots import Slot, TraitSlot
+from segment_copilot.compiler.slots import Known, Slot, TraitSlot
 from segment_copilot.compiler.tables import Keys, Tables, filtered, is_in, of_traits
 from segment_copilot.compiler.words import Places, columns_of_bits, is_any_bit, words_of
 
@@ -23,8 +24,9 @@ TraitTable = Literal["current", "history"]
 class TraitReads:
     """Writes the reads of traits of one query."""
 
-    def __init__(self, tables: Tables, table: TraitTable) -> None:
-        self._tables = tables
+    def __init__(self, tables: Tables, table: TraitTable, *, known: Sequence[Known] = ()) -> None:
+        self._plain = tables
+        self._tables = beside(tables, known)
         self._table: TraitTable = table
 
     def keys(self, name: str, test: Fragment, narrowed: Sequence[Fragment]) -> Fragment:
@@ -116,7 +118,7 @@ class TraitReads:
 
     def _changed_since(self, wanted: Fragment, keys: Keys = "user_key") -> Fragment:
         """Write: users whose newest value is after `as_of`, or not told from an equally old one by its number alone."""
-        rows = self._tables.current_traits(wanted, [self._has_changed], final=False)
+        rows = self._plain.current_traits(wanted, [self._has_changed], final=False)
         return is_in(sql("SELECT {}\n{}", self._selected(keys), rows), keys=keys)
 
     @property

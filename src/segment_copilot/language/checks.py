@@ -38,10 +38,12 @@ from segment_copilot.language.nodes import (
     Step,
     UserProperty,
     Value,
+    ValueObject,
     Where,
     WhereGroup,
     Window,
 )
+from segment_copilot.language.operand_checks import ITEM, check_form, check_other_value, check_path
 from segment_copilot.language.operators import (
     DATETIMES,
     LENGTHS,
@@ -51,7 +53,6 @@ from segment_copilot.language.operators import (
     ValueType,
     operators_of,
 )
-from segment_copilot.language.paths import parse_path
 from segment_copilot.language.value_types import AnyTest, json_type, operands, parse_date
 from segment_copilot.language.window_checks import (
     YEARS,
@@ -142,15 +143,19 @@ def as_date_test(leaf: EventTime) -> PropertyTest:
     return PropertyTest(
         "instant",
         leaf.operator,
-        list(leaf.value) if isinstance(leaf.value, list) else leaf.value,
+        list(leaf.value) if isinstance(leaf.value, list) else cast("Any", leaf.value),  # a window names no other value
         leaf.value2,
         "datetime",
     )
 
 
-def check_test(pointer: str, test: AnyTest) -> Iterator[Finding]:
+def check_test(pointer: str, test: AnyTest, *, of_item: bool = False) -> Iterator[Finding]:
     """Check that a property test has a path, and the operands that its operator reads."""
-    yield from check_path(f"{pointer}/property", test.property)
+    if not (of_item and test.property == ITEM):
+        yield from check_path(f"{pointer}/property", test.property)
+    if isinstance(test.value, ValueObject) and test.value.other is not None:
+        yield from check_other_value(pointer, test, test.value)
+        return
     yield from _check_operands(pointer, test)
     if test.operator == "matches_regex" and isinstance(test.value, str):
         try:
@@ -199,11 +204,22 @@ def check_where(pointer: str, where: Where | UnsetType) -> Iterator[Finding]:
     if where is UNSET:
         return
     tests, inside = (where.conditions, f"{pointer}/conditions") if isinstance(where, WhereGroup) else (where, pointer)
-    if not 0 < len(tests) <= MAX_TESTS:
+    if not 0 < sum(len(test.conditions or [test]) for test in tests) <= MAX_TESTS:
         code = "empty_group" if not tests else "too_many_conditions"
         yield Finding(pointer, code, f"A where holds 1 to {MAX_TESTS} tests; leave it out to filter nothing.")
     for index, test in enumerate(tests):
-        yield from check_test(f"{inside}/{index}", test)
+        yield from _check_where_test(f"{inside}/{index}", test)
+
+
+def _check_where_test(pointer: str, test: PropertyTest, *, of_item: bool = False) -> Iterator[Finding]:
+    """Check a test of an event, or of an item of a list in it."""
+    wrong = [*check_form(pointer, test, inside=of_item)]
+    yield from wrong
+    if test.conditions is not UNSET and not of_item:
+        for index, one in enumerate(test.conditions):
+            yield from _check_where_test(f"{pointer}/conditions/{index}", one, of_item=True)
+    elif not wrong:
+        yield from check_test(pointer, test, of_item=of_item)
 
 
 def check_event_types(pointer: str, event_type: EventTypes) -> Iterator[Finding]:
@@ -255,7 +271,7 @@ def _check_operands(pointer: str, test: AnyTest) -> Iterator[Finding]:
             if getattr(test, name) is not UNSET:
                 yield _unread(f"{pointer}/{name}", name, operator)
         return
-    if value is UNSET:
+    if isinstance(value, UnsetType):
         yield Finding(pointer, "missing_field", f"{operator} needs a value.")
         return
     if takes != "two" and value2 is not UNSET:
@@ -439,14 +455,6 @@ def _check_sample(pointer: str, leaf: Sample) -> Iterator[Finding]:
 def _check_whole(pointer: str, number: int, allowed: range) -> Iterator[Finding]:
     if number not in allowed:
         yield Finding(pointer, "out_of_range", f"A whole number from {allowed[0]:,} to {allowed[-1]:,}.")
-
-
-def check_path(pointer: str, path: str) -> Iterator[Finding]:
-    """Check that a path has steps, none of which is empty."""
-    try:
-        parse_path(path)
-    except ValueError as error:
-        yield Finding(pointer, "bad_path", str(error))
 
 
 def _check_finite(pointer: str, number: object) -> Iterator[Finding]:

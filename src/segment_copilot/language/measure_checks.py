@@ -8,9 +8,10 @@ from typing import Final
 from msgspec import UNSET
 
 from segment_copilot.errors import Finding
-from segment_copilot.language.checks import check_event_types, check_path, check_where
+from segment_copilot.language.checks import check_event_types, check_where
 from segment_copilot.language.local_times import check_at
 from segment_copilot.language.nodes import Measure, MeasureCompare, Rank
+from segment_copilot.language.operand_checks import check_path
 from segment_copilot.language.value_types import as_decimals
 from segment_copilot.language.window_checks import check_window
 

@@ -32,15 +32,25 @@ def event_properties_of(definition: Definition) -> tuple[tuple[str, str], ...]:
         where = node.get("where", [])
         tests = cast("Any", where)["conditions"] if isinstance(where, dict) else where
         paths = [node["property"]] if "property" in node else []
-        paths += [test["property"] for test in tests]
+        paths += [test["any_of"] if "any_of" in test else test["property"] for test in tests]
+        inner = [one for test in tests for one in test.get("conditions", [test])]
+        paths += [other["property"] for test in [node, *inner] if "property" in (other := _other(test))]
         found |= {(name, path): None for name in _event_types(node) for path in paths}
     return tuple(found)
 
 
 def traits_of(definition: Definition) -> tuple[str, ...]:
-    """Return each trait once."""
-    found = _nodes(msgspec.to_builtins(definition))
-    return tuple(dict.fromkeys(node["property"] for node in found if node.get("type") == "user_property"))
+    """Return each trait once, those that others are compared with among them."""
+    found = list[str]()
+    for node in _nodes(msgspec.to_builtins(definition)):
+        found += [node["property"]] if node.get("type") == "user_property" else []
+        found += [node["trait"]] if "trait" in node else []
+    return tuple(dict.fromkeys(found))
+
+
+def _other(test: dict[str, Any]) -> dict[str, Any]:
+    """Return the other stored value that a test compares with; empty where it compares with none."""
+    return cast("Any", value) if isinstance(value := test.get("value"), dict) else {}
 
 
 def _nodes(value: Any) -> Iterator[dict[str, Any]]:
@@ -67,7 +77,7 @@ def _named(value: Any) -> Iterator[str]:
     match value:
         case dict():
             for key, child in cast("dict[str, Any]", value).items():
-                if key in {"event_type", "property"}:
+                if key in {"event_type", "property", "trait", "any_of"}:
                     yield from _texts(child)
                 elif key in _EVENT_LISTS:
                     yield from _texts(child)

@@ -6,7 +6,7 @@ is in `checks`; what needs a tenant's catalog is in `compiler.bind`.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, cast, get_args
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
@@ -108,25 +108,87 @@ class DateWindow(_Window, frozen=True):
 
 AnyWindow = Window | DateWindow
 
+
+class OtherValue(Struct, frozen=True):
+    """Another stored value to compare with: a trait, or a property of the same event; its path."""
+
+    kind: Literal["trait", "property"]
+    path: str
+
+
+class ValueObject(DateWindow, frozen=True, rename={"from_": "from", "of_event": "property"}):
+    """What stands where a literal would: a window of dates, or another stored value, a trait or a property of the event.
+
+    As JSON they are told apart by their fields alone, which of structs in one place only one can be.
+    """
+
+    trait: (
+        Annotated[str, Meta(description="Instead of a literal: a trait of the user, as it stood at `as_of`.")]
+        | UnsetType
+    ) = UNSET
+    of_event: Annotated[str, Meta(description="Instead of a literal: a property of the same event.")] | UnsetType = (
+        UNSET
+    )
+
+    @property
+    def other(self) -> OtherValue | None:
+        """The stored value that it names, if it names one."""
+        if self.trait is not UNSET:
+            return OtherValue("trait", self.trait)
+        return None if self.of_event is UNSET else OtherValue("property", self.of_event)
+
+    @property
+    def window(self) -> DateWindow:
+        """The window alone."""
+        return DateWindow(
+            last=self.last,
+            from_=self.from_,
+            to=self.to,
+            days=self.days,
+            between=self.between,
+            period=self.period,
+            month=self.month,
+        )
+
+
 Operand = Annotated[
-    Value | DateWindow,
+    Value | ValueObject,
     Meta(
-        description="What the operator compares with: one value, a list of them, a date, a length such as 30d, "
-        "or, for in_window, not_in_window and anniversary_in, a window."
+        description="What the operator compares with: one value, a list of them, a date, a length such as 30d; "
+        "for in_window, not_in_window and anniversary_in a window; or another stored value."
     ),
 ]
 
 
 class PropertyTest(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A test of one property of an event; all tests of a `where` list must hold."""
+    """A test of one property of an event, or with `any_of` of the items of a list in it.
 
-    property: Path
-    operator: PropertyOperatorField
+    All tests of a `where` list must hold. A test of items has `any_of` and `conditions`, and no `property` and `operator`:
+    as JSON the two are told apart by their fields alone, which of structs only one can be.
+    """
+
+    property: Path = cast("Any", UNSET)
+    operator: PropertyOperatorField = cast("Any", UNSET)
     value: Operand | UnsetType = UNSET
     value2: UpperOperand | UnsetType = UNSET
     value_type: GivenType | UnsetType = UNSET
     ignore_case: IgnoreCase = False
     negate: Negate = False
+    any_of: (
+        Annotated[str, Meta(description="A list in the event: one of its items passes all of `conditions`.")]
+        | UnsetType
+    ) = UNSET
+    conditions: (
+        Annotated[
+            list[PropertyTest],
+            Meta(description="With `any_of`: tests of one item. Paths begin at the item; `.` is the item itself."),
+        ]
+        | UnsetType
+    ) = UNSET
+
+    def is_of_items(self) -> bool:
+        """Return whether it tests the items of a list."""
+        return self.any_of is not UNSET
 
 
 class WhereGroup(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

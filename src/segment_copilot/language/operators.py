@@ -101,6 +101,11 @@ class Operator(Struct, frozen=True, kw_only=True):
         """True when it takes a list, as long as it may be."""
         return self.takes in {"any", "all"}
 
+    @property
+    def takes_other(self) -> bool:
+        """True when it may compare with another stored value."""
+        return self.takes == "one" and self.sign is not None
+
     def phrase_for(self, value_type: str | None) -> Phrase:
         """Return the phrase of a test that compares in this type."""
         if value_type in DATETIMES:

@@ -25,6 +25,12 @@ _WINDOW_FORMS: Final[list[Schema]] = [
 ]
 _FORMS: Final[dict[str, Schema]] = {
     "LocalTime": {"anyOf": [{"required": ["weekdays"]}, {"required": ["hours"]}]},
+    "PropertyTest": {
+        "oneOf": [
+            {"properties": {name: {} for name in names}, "required": [*names]}
+            for names in (("property", "operator"), ("any_of", "conditions"))
+        ]
+    },
     "Rank": {"oneOf": [{"properties": {name: {}}, "required": [name]} for name in RANKED]},
     "Measure": {
         "oneOf": [
@@ -41,6 +47,10 @@ _FORMS: Final[dict[str, Schema]] = {
     },
     "Window": {"oneOf": _WINDOW_FORMS, "dependentRequired": {"days": ["last"]}},
     "DateWindow": {"oneOf": [*_WINDOW_FORMS, {"required": ["month"]}], "dependentRequired": {"days": ["last"]}},
+    "ValueObject": {
+        "oneOf": [*_WINDOW_FORMS, *({"required": [name]} for name in ("month", "trait", "property"))],
+        "dependentRequired": {"days": ["last"]},
+    },
 }
 _ANY_CASE: Final[list[Schema]] = [
     {"enum": ["AND", "OR"]},
@@ -77,7 +87,7 @@ _LIMITS: Final[dict[tuple[str, str], Schema]] = {
     ("Recency", "value2"): _DAYS,
     **{
         (window, field): limit
-        for window in ("Window", "DateWindow")
+        for window in ("Window", "DateWindow", "ValueObject")
         for field, limit in (
             ("last", {"pattern": _LENGTH}),
             ("from", {"pattern": _MOMENT}),
@@ -86,6 +96,7 @@ _LIMITS: Final[dict[tuple[str, str], Schema]] = {
         )
     },
     ("DateWindow", "month"): {"minimum": MONTHS[0], "maximum": MONTHS[-1]},
+    ("ValueObject", "month"): {"minimum": MONTHS[0], "maximum": MONTHS[-1]},
     ("Step", "within"): {"pattern": _SPAN},
     ("LocalTime", "weekdays"): {"minItems": 1},
     ("LocalTime", "hours"): {"items": {"type": "string", "pattern": CLOCK_PATTERN}, "minItems": 2, "maxItems": 2},
@@ -96,8 +107,12 @@ _LIMITS: Final[dict[tuple[str, str], Schema]] = {
     },
     **{
         (node, "property"): {"minLength": 1, "pattern": PATH_PATTERN}
-        for node in ("PropertyTest", "Monetary", "EventProperty", "UserProperty", "Measure")
+        for node in ("PropertyTest", "Monetary", "EventProperty", "UserProperty", "ValueObject", "Measure")
     },
+    ("ValueObject", "trait"): {"minLength": 1, "pattern": PATH_PATTERN},
+    ("PropertyTest", "property"): {"minLength": 1, "pattern": rf"^\.$|{PATH_PATTERN}"},
+    ("PropertyTest", "any_of"): {"minLength": 1, "pattern": PATH_PATTERN},
+    ("PropertyTest", "conditions"): _TESTS,
     ("EventPeriods", "last"): {"minimum": PERIODS[0], "maximum": PERIODS[-1]},
     ("EventPeriods", "min_per_period"): {"minimum": 1, "maximum": _LARGEST},
     ("EventSequence", "events"): {"minItems": STEPS[0], "maxItems": STEPS[-1]},

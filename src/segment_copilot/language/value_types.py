@@ -18,9 +18,11 @@ from segment_copilot.language.nodes import (
     EventPeriods,
     EventProperty,
     Monetary,
+    OtherValue,
     PropertyTest,
     Scalar,
     UserProperty,
+    ValueObject,
 )
 from segment_copilot.language.operators import DATETIMES, EVERY_TYPE, OPERATORS, ValueType
 
@@ -43,13 +45,24 @@ _INSTANT = re.compile(
 
 
 def operands(test: AnyTest | NumericTest) -> list[Scalar]:
-    """Return the values a test compares with, in order; empty for operators that take none, or a window."""
+    """Return the literals a test compares with, in order; empty for operators that take none, a window, or another value."""
     values = list[Scalar]()
     if test.value is not UNSET and not isinstance(test.value, DateWindow):
         values.extend(test.value if isinstance(test.value, list) else [test.value])
     if test.value2 is not UNSET:
         values.append(test.value2)
     return values
+
+
+def other_value(test: AnyTest) -> OtherValue | None:
+    """Return the stored value that a test compares with, where it compares with one."""
+    return test.value.other if isinstance(test.value, ValueObject) else None
+
+
+def is_untyped(test: AnyTest, declared: ValueType | None) -> bool:
+    """Return whether nothing says what two stored values compare as: there is no literal to tell by."""
+    is_open = other_value(test) is not None and declared is None and test.value_type is UNSET
+    return is_open and OPERATORS[test.operator].types != DATETIMES
 
 
 def parse_date(text: str) -> date | datetime | None:

@@ -10,7 +10,7 @@ from msgspec import UNSET
 
 from segment_copilot.errors import Finding
 from segment_copilot.language.lengths import EARLIEST, LATEST, parse_length
-from segment_copilot.language.nodes import AnyWindow, DateWindow
+from segment_copilot.language.nodes import AnyWindow, DateWindow, ValueObject
 from segment_copilot.language.operators import OPERATORS, PropertyOperator
 from segment_copilot.language.value_types import parse_date
 
@@ -48,6 +48,7 @@ _TAKEN: Final[dict[str, str]] = {
 def check_windowed(pointer: str, operator: PropertyOperator, value: object) -> Iterator[Finding]:
     """Check the value of an operator that takes a window, or a window given to one that takes none."""
     takes = OPERATORS[operator].takes
+    value = value.window if isinstance(value, ValueObject) else value
     if not isinstance(value, DateWindow):
         yield Finding(pointer, "wrong_type", f"{operator}{_TAKEN[takes]}")
     elif takes == "window":

@@ -28,6 +28,7 @@ from tests.support.language.reference_values import (
     declared_type,
     look_up,
     passes,
+    passes_beside,
     wanted_values,
 )
 
@@ -204,31 +205,60 @@ class Reading(Struct, frozen=True):
         return [
             event
             for event in person.events
-            if (span is None or span.holds(event.occurred_at)) and self._matches(event, match, clock)
+            if (span is None or span.holds(event.occurred_at)) and self._matches(event, match, clock, person)
         ]
 
-    def _matches(self, event: Event, match: Json, clock: Clock) -> bool:
+    def _matches(self, event: Event, match: Json, clock: Clock, person: Person) -> bool:
         return (
             _is_named(event, match["event_type"])
-            and self._where(event, match, clock)
+            and self._where(event, match, clock, person)
             and ("at" not in match or is_at(event.occurred_at, match["at"], clock.zone))
         )
 
-    def _where(self, event: Event, match: Json, clock: Clock) -> bool:
+    def _where(self, event: Event, match: Json, clock: Clock, person: Person) -> bool:
         where = match.get("where")
         if where is None:
             return True
         tests, logic = (where, "AND") if isinstance(where, list) else (where["conditions"], where["logic"])
         verdicts = [
-            self._tested(test, event, match["event_type"], clock) != test.get("negate", False) for test in tests
+            self._where_test(test, event, match["event_type"], clock, person) != test.get("negate", False)
+            for test in tests
         ]
         return _joined(logic, verdicts)
 
-    def _tested(self, test: Json, event: Event | None, event_types: Any, clock: Clock) -> bool:
-        """The test on the payload of *event*; without an event the value is missing."""
-        value = MISSING if event is None else look_up(event.payload, test["property"])
-        declared = declared_type(self.schemas, event_types, test["property"])
-        return passes(test, value, clock=clock, declared=declared)
+    def _where_test(self, test: Json, event: Event, event_types: Any, clock: Clock, person: Person) -> bool:
+        """A test of a property or, with `any_of`, whether some item of a list passes all tests."""
+        if "any_of" not in test:
+            return self._tested(test, event, event_types, clock, person)
+        items = look_up(event.payload, test["any_of"])
+        return isinstance(items, list) and any(
+            all(
+                self._tested(one, event, event_types, clock, person, item=item) != one.get("negate", False)
+                for one in test["conditions"]
+            )
+            for item in items
+        )
+
+    def _tested(
+        self, test: Json, event: Event | None, event_types: Any, clock: Clock, person: Person, *, item: Any = MISSING
+    ) -> bool:
+        """The test on the payload of *event*, or of an item in it; without an event the value is missing."""
+        declared = None
+        if item is not MISSING:
+            value = (MISSING if item is None else item) if test["property"] == "." else look_up(item, test["property"])
+        else:
+            value = MISSING if event is None else look_up(event.payload, test["property"])
+            declared = declared_type(self.schemas, event_types, test["property"])
+        match test.get("value"):
+            case {"trait": path}:
+                other = look_up(person.traits, path)
+                declared = declared or declared_type(self.schemas, IDENTIFY, path)
+            case {"property": path}:
+                other = MISSING if event is None else look_up(event.payload, path)
+                declared = declared or declared_type(self.schemas, event_types, path)
+            case _:
+                return passes(test, value, clock=clock, declared=declared)
+        return passes_beside(test, value, other, clock=clock, declared=declared)
 
     # One method for each type of condition.
 
@@ -274,15 +304,14 @@ class Reading(Struct, frozen=True):
         matching = self._matching(person, condition, clock, window_span(condition, clock))
         occurrence = condition.get("occurrence", "latest")
         if occurrence in {"any", "every"}:
-            verdicts = [self._tested(condition, event, condition["event_type"], clock) for event in matching]
+            verdicts = [self._tested(condition, event, condition["event_type"], clock, person) for event in matching]
             return bool(verdicts) and (any(verdicts) if occurrence == "any" else all(verdicts))
         chosen = matching[-1 if occurrence == "latest" else 0] if matching else None
-        return self._tested(condition, chosen, condition["event_type"], clock)
+        return self._tested(condition, chosen, condition["event_type"], clock, person)
 
     def _user_property(self, condition: Json, person: Person, clock: Clock) -> bool:
-        value = look_up(person.traits, condition["property"])
-        declared = declared_type(self.schemas, IDENTIFY, condition["property"])
-        return passes(condition, value, clock=clock, declared=declared)
+        traits = Event(person.user_id, IDENTIFY, clock.as_of, person.traits)  # as if they were one event's
+        return self._tested(condition, traits, IDENTIFY, clock, person)
 
     def _event_sequence(self, condition: Json, person: Person, clock: Clock) -> bool:
         steps = [_event_match(step) for step in condition["events"]]
@@ -313,7 +342,7 @@ class Reading(Struct, frozen=True):
         if condition.get("strict") and any(_is_named(one, "*") for one in between):
             return False
         banned = [_event_match(match) for match in condition.get("none_between", [])]
-        return not any(self._matches(one, match, clock) for one in between for match in banned)
+        return not any(self._matches(one, match, clock, person) for one in between for match in banned)
 
     def _event_periods(self, condition: Json, person: Person, clock: Clock) -> bool:
         """Active in how many of the last calendar periods, the current one included."""

@@ -160,6 +160,23 @@ def passes(test: Mapping[str, Any], value: Any, *, clock: Clock, declared: str |
     return ORDER[name](_folded(stored, test), [_folded(_wanted(one, type_), test) for one in wanted_values(test)])
 
 
+def passes_beside(
+    test: Mapping[str, Any], value: Any, other: Any, *, clock: Clock, declared: str | None = None
+) -> bool:
+    """Whether *value* compares as *test* says with another stored value; both are read in one type, and are there."""
+    name = test["operator"]
+    if name in NEGATIVE:
+        return not passes_beside({**test, "operator": NEGATIVE[name]}, value, other, clock=clock, declared=declared)
+    type_ = str(test.get("value_type") or declared or "datetime")
+    if name in {"before", "after"} and type_ not in DATETIMES:
+        type_ = "datetime"
+    one, two = read(value, type_, clock), read(other, type_, clock)
+    if one is None or two is None:
+        return False
+    sided = {"before": "lt", "after": "gt"}
+    return ORDER[str(sided.get(name, name))](_folded(one, test), [_folded(two, test)])
+
+
 def _is_set(value: Any) -> bool:
     """Whether a value other than null is there; an object is there when anything in it is."""
     if isinstance(value, dict):

@@ -59,7 +59,7 @@ IDENTIFY = "context_identified"
 EVENT_TYPES = ("view", "cart", "order's \\ %", "ünï🙂\n`")
 
 # Property paths as definitions write them; `payloads` makes payloads that have them.
-AMOUNT, STATUS, FLAG, TAGS, MOMENT = "amount", "status", "flag", "tags", "at"
+AMOUNT, STATUS, FLAG, TAGS, MOMENT, ITEMS = "amount", "status", "flag", "tags", "at", "items"
 WEIRD = {
     r"dot\.ted": "dot.ted",
     r"back\\slash": "back\\slash",
@@ -214,6 +214,8 @@ ODD_VALUES: tuple[Any, ...] = (
     [[1], ["a"]],
     [None],
 )
+SKUS = ("A-1", "a-1", "B", "", "1", "é")
+"""What the items of an order are told apart by."""
 IDS = ("1", "a", "Z", "é", "~", "🙂", "10", "9")
 
 
@@ -320,6 +322,27 @@ class Draw:
         fields = {"deep": self.number(), "do.t": {"x": 1}, "x": None, "": 1, "only": {}}
         return {name: fields[name] for name in fields if self.chance(2)}
 
+    def items(self) -> list[Any]:
+        """What an order has: objects, now and then something else among them."""
+        return [
+            self.item() if not self.chance(6) else self.one([self.scalar(), *ODD_VALUES])
+            for _ in range(self.one([0, 1, 2, 3]))
+        ]
+
+    def item(self) -> Json:
+        fields: dict[str, Callable[[], Any]] = {
+            "sku": lambda: self.one(SKUS),
+            "price": self.number,
+            "gift": lambda: self.chance(2),
+            "sizes": self.list,
+            "due": self.moment,
+            "of": self.nested,
+            "dot.ted": lambda: self.one(TEXTS),
+            "seconds": lambda: self.elapsed(EPOCHS["seconds"]),
+        }
+        names = self.some([*fields, "sku", "price"], 0, 5)
+        return {name: self.dirt() if self.chance(6) else fields[name]() for name in sorted(set(names))}
+
     def payload(self) -> Json:
         """Properties of an event, or traits."""
         tidy: dict[str, Callable[[], Any]] = {
@@ -329,6 +352,7 @@ class Draw:
             TAGS: self.list,
             MOMENT: self.moment,
             "nested": self.nested,
+            ITEMS: self.items,
             "declared_date": self.moment,
             "declared_text": self.moment,
             **{name: lambda unit=unit: self.elapsed(unit) for name, unit in EPOCHS.items()},
@@ -445,8 +469,32 @@ class Draw:
     def any_case(self) -> Json:
         return {"ignore_case": True} if self.chance(3) else {}
 
-    def property_test(self) -> Json:
+    def comparison(self, *, of_event: bool) -> Json:
+        """A property compared with a trait or with another property of the event, usually of the same kind."""
+        kinds: dict[str, list[str]] = {
+            "number": [AMOUNT, AMOUNT, "nested.deep", STATUS],
+            "string": [STATUS, STATUS, "declared_text", r"dot\.ted", AMOUNT],
+            "boolean": [FLAG, FLAG, TAGS],
+            "datetime": [MOMENT, MOMENT, "declared_date", "declared_text", "seconds"],
+            "epoch_s": ["seconds", "seconds", MOMENT, "millis"],
+            "epoch_ms": ["millis", "millis", "declared_date"],
+        }
+        type_ = self.one([*kinds, "number", "string", "datetime"])
+        one, two = self.one(kinds[type_]), self.one(kinds[type_])
+        operators = ["eq", "neq"] if type_ == "boolean" else ["eq", "eq", "neq", "gt", "gte", "lt", "lte"]
+        operators += ["before", "after"] if type_ not in {"number", "string", "boolean"} else []
+        other = {self.one(["trait", "property"]) if of_event else "trait": two}
+        told: Json = {"value_type": type_}
+        if type_ == "datetime" and self.chance(2) and DECLARED.get(one, DECLARED.get(two)) == "datetime":
+            told = {}  # nobody need say it (but of those of event types without a schema)
+            operators = ["before", "after"]
+        fold = self.any_case() if type_ == "string" else {}
+        return {"property": one, "operator": self.one(operators), "value": other} | told | fold
+
+    def property_test(self, *, of_event: bool = True) -> Json:
         """A property and a test of it, usually of the kind that the property is made for."""
+        if self.chance(6):
+            return self.comparison(of_event=of_event)
         kinds = {
             AMOUNT: [self.number_test],
             STATUS: [self.string_test, self.string_test, self.containment_test],
@@ -464,13 +512,41 @@ class Draw:
         test = self.one(every if path not in kinds or self.chance(4) else kinds[path])
         return {"property": path} | test()
 
+    def items_test(self) -> Json:
+        """A test of the items of a list: mostly of some properties of objects, now and then of the item itself."""
+        kinds: dict[str, list[Callable[[], Json]]] = {
+            "sku": [self.string_test, lambda: {"operator": "in", "value": self.some(SKUS, 1, 2)}],
+            "price": [self.number_test],
+            "gift": [self.boolean_test],
+            "sizes": [self.list_test, self.containment_test],
+            "due": [self.date_test, self.clock_test],
+            "of.deep": [self.number_test],
+            r"dot\.ted": [self.string_test],
+            ".": [self.string_test, self.number_test, self.boolean_test, self.containment_test, self.presence_test],
+            "of": [self.presence_test],
+            "seconds": [lambda: self.date_test() | {"value_type": "epoch_s"}],
+        }
+        every = [one for tests in kinds.values() for one in tests] + [self.presence_test]
+        tests = list[Json]()
+        for _ in range(self.one([1, 2, 2, 3])):
+            path = self.one([*kinds, "sku", "price"])
+            if self.chance(8):
+                test = self.comparison(of_event=True) | {"property": path}
+                tests.append(({"value_type": "datetime"} | test) | self.negate())
+            else:
+                tests.append({"property": path} | self.one(every if self.chance(5) else kinds[path])() | self.negate())
+        return {"any_of": self.one([ITEMS, ITEMS, ITEMS, TAGS, "a[]", "nested", "absent"]), "conditions": tests}
+
     # Conditions.
 
     def where(self) -> Json:
         """`{"where": …}`, or usually nothing."""
         if not self.chance(3):
             return {}
-        tests = [self.property_test() | self.negate() for _ in range(self.random.randint(1, 2))]
+        tests = [
+            (self.items_test() if self.chance(4) else self.property_test()) | self.negate()
+            for _ in range(self.random.randint(1, 2))
+        ]
         grouped = {"logic": self.one(["AND", "OR", "or"]), "conditions": tests}
         return {"where": self.one([tests, grouped])}
 
@@ -541,7 +617,7 @@ class Draw:
         return {"type": "event_property"} | self.match() | self.any_window() | self.property_test() | occurrence
 
     def user_property(self) -> Json:
-        return {"type": "user_property"} | self.property_test()
+        return {"type": "user_property"} | self.property_test(of_event=False)
 
     def sequence(self) -> Json:
         steps = [

@@ -21,12 +21,14 @@ from segment_copilot.language.nodes import (
     EventMatch,
     LocalTime,
     Measure,
+    PropertyTest,
     Step,
     Weekday,
     Where,
 )
+from segment_copilot.language.operand_checks import ITEM
 from segment_copilot.language.operators import DATETIMES, EVERY_TYPE, OPERATORS, Takes
-from segment_copilot.language.value_types import AnyTest, operands, parse_date, resolve_type
+from segment_copilot.language.value_types import AnyTest, operands, other_value, parse_date, resolve_type
 
 _WEEKDAYS: Final[dict[Weekday, str]] = {
     "mon": "Monday",
@@ -111,10 +113,18 @@ def _tell_at(at: LocalTime) -> str:
 
 def _tell_where(where: Where) -> str:
     logic, tests = (where.logic.lower(), where.conditions) if isinstance(where, WhereGroup) else ("and", where)
-    joined = f" {logic} ".join(
-        f"{escape_controls(test.property)} {tell_test(test, negate=test.negate)}" for test in tests
+    return f"where {f' {logic} '.join(map(_tell_where_test, tests))}"
+
+
+def _tell_where_test(test: PropertyTest) -> str:
+    """Say a test of an event; of items: "one of products is such that (its sku is “A” and its price is more than 5)"."""
+    if test.any_of is UNSET:
+        return f"{escape_controls(test.property)} {tell_test(test, negate=test.negate)}"
+    told = " and ".join(
+        f"{'it' if one.property == ITEM else f'its {escape_controls(one.property)}'} {tell_test(one, negate=one.negate)}"
+        for one in test.conditions or []
     )
-    return f"where {joined}"
+    return f"{'none' if test.negate else 'one'} of {escape_controls(test.any_of)} is such that ({told})"
 
 
 def tell_event(name: str, *, perfect: bool) -> str:
@@ -158,7 +168,8 @@ def tell_test_and_notes(test: AnyTest, *, negate: bool, past: bool = False) -> t
         template = re.sub(r"^\w+", lambda word: _PAST_TENSE[word[0]], template)
     notes = ["ignoring case"] if test.ignore_case else []
     if operator.positive == negate and operator.types != EVERY_TYPE:  # "is unknown" says it itself
-        notes.append("or was unknown" if past else "or is unknown")
+        which = "or is unknown" if other_value(test) is None else "or one of the two is unknown"
+        notes.append(which.replace(" is ", " was ") if past else which)
     return template.format(*_values(test, operator.takes, type_)), notes
 
 
@@ -168,6 +179,9 @@ def _is_over(value: object) -> bool:
 
 
 def _values(test: AnyTest, takes: Takes, type_: str | None) -> list[str]:
+    if (other := other_value(test)) is not None:
+        whose = "their" if other.kind == "trait" else "the event’s"
+        return [f"{whose} {escape_controls(other.path)}"]
     values = operands(test)
     if isinstance(test.value, DateWindow):
         return [_tell_dates(test.value)]

@@ -185,7 +185,10 @@ class _Reader:
         return (all_of if join == "AND" else any_of)(self._property_test(event_type, test) for test in tests)
 
     def _property_test(self, event_type: EventTypes, test: PropertyTest) -> Statement:
-        statement = test_of(test, self._declared(event_type, test.property))
+        if test.any_of is UNSET:
+            statement = test_of(test, self._declared(event_type, test.property))
+        else:
+            statement = _any_item(test.any_of, test.conditions or [])
         return negation(statement) if test.negate else statement
 
     def _monetary(self, leaf: Monetary) -> Statement:
@@ -250,6 +253,13 @@ class _Reader:
     def _step(self, step: str | Step | EventMatch, span: Span) -> tuple[Events, int | None]:
         match = EventMatch(step) if isinstance(step, str) else step
         return self._events(match, span), _minutes(match.within if isinstance(match, Step) else UNSET)
+
+
+def _any_item(path: str, tests: Iterable[PropertyTest]) -> Statement:
+    """Return that an item of a list passes all tests, none of whose types is declared."""
+    told = (negation(test_of(one, None)) if one.negate else test_of(one, None) for one in tests)
+    passing = alternatives(all_of(told))
+    return Atom(path, "items", "any_of", passing) if passing else False
 
 
 def _at(at: LocalTime | UnsetType) -> Statement:

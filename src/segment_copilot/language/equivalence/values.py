@@ -22,7 +22,7 @@ from segment_copilot.language.equivalence.spans import (
 )
 from segment_copilot.language.nodes import DateWindow, EventProperty, PropertyTest, UserProperty
 from segment_copilot.language.operators import DATETIMES, OPERATORS, POSITIVE_OF, ValueType
-from segment_copilot.language.value_types import operands, resolve_type
+from segment_copilot.language.value_types import operands, other_value, resolve_type
 
 Sign = Literal["=", ">", ">=", "<", "<="]
 _MANY: Final = 24  # values or terms: more are not taken apart
@@ -91,6 +91,8 @@ def _positive(
     def opaque(value: Any = None) -> Atom:
         return Atom(path, value_type, operator, value, test.ignore_case)
 
+    if (other := other_value(test)) is not None:
+        return opaque(("other", other.kind, other.path))
     match operator:
         case "is_set":
             return Atom(path, None, "set")

@@ -64,6 +64,7 @@ from segment_copilot.language.recency import recency_bounds
 from segment_copilot.language.value_types import (
     AnyTest,
     operands,
+    other_value,
     parse_date,
     resolve_type,
     to_millionths,
@@ -150,9 +151,21 @@ class Reader(Struct, frozen=True):
                     return complement(is_equal)
                 return self.whole(msgspec.structs.replace(leaf, negate=False))
 
-    def payload_test(self, test: PropertyTest) -> Term:
+    def payload_test(self, test: PropertyTest) -> Term | bool:
         """Read a test of a `where`, about one event; `negate` left out of account."""
-        return self._test(test, ("payload", test.property))
+        if test.any_of is UNSET:
+            return self._test(test, ("payload", test.property))
+        inner = [self._test(one, ("item", one.property)) for one in test.conditions or []]
+        terms = [
+            complement(term) if one.negate else term for one, term in zip(test.conditions or [], inner, strict=True)
+        ]
+        if join("AND", terms) is False:  # no item passes all
+            return False
+        plain = settle(msgspec.to_builtins(msgspec.structs.replace(test, negate=False)))
+        place = ("payload", test.any_of)
+        return Constraint(
+            Subject((*place, "items", _key(plain)), Values(_FLAG.spans, missing=True), "other", place), _YES
+        )
 
     def lies_ahead(self, leaf: EventTime) -> bool:
         """Return whether the instant would have to be later than `as_of`, for a test that could hold one day."""
@@ -212,7 +225,11 @@ class Reader(Struct, frozen=True):
 
     def _test(self, test: AnyTest, place: tuple[Any, ...], *, events: tuple[Any, ...] = ()) -> Term:
         positive = POSITIVE_OF.get(test.operator, test.operator)
-        term = self._positive(test, positive, place, events)
+        if (other := other_value(test)) is None:
+            term = self._positive(test, positive, place, events)
+        else:  # only that it is the same comparison is known, and that what is missing passes none
+            name = (*place, "other", positive, resolve_type(test, None) or "", _key(other), test.ignore_case)
+            term = Constraint(Subject(name, Values(_FLAG.spans, missing=True), "other", place, events), _YES)
         return term if positive == test.operator else complement(term)
 
     def _positive(self, test: AnyTest, operator: str, place: tuple[Any, ...], events: tuple[Any, ...]) -> Constraint:

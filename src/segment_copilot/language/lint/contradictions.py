@@ -157,7 +157,8 @@ class _Linter:
             self._find(pointer, f"{lead}{text}", tautology=bool(known))
 
     def _test(self, pointer: str, test: PropertyTest) -> Truth:
-        term = join("AND", [self.reader.payload_test(test)])
+        read = self.reader.payload_test(test)
+        term = read if isinstance(read, bool) else join("AND", [read])
         if isinstance(term, bool):
             outcome = term != test.negate
             text = "Every event passes this test." if outcome else "No event can pass this test."
