@@ -19,7 +19,7 @@ import segment_copilot.english.reading
 from evals.corpus.examples import Example, read
 from evals.corpus.tenants import segment_ids, tenant
 from segment_copilot.english.reading.anchors import names_of
-from segment_copilot.english.reading.audience import CLEAR, Rated, decision, is_near, left_of, understand
+from segment_copilot.english.reading.audience import CLEAR, Rated, decision, is_loose, is_near, left_of, understand
 from segment_copilot.english.reading.chart import TooLong
 from segment_copilot.english.reading.meanings import write
 from segment_copilot.english.reading.same import members
@@ -133,7 +133,9 @@ def _rated(group: Sequence[tuple[float, Option]]) -> tuple[Rated, bool]:
     """Return how likely the readings of one definition are, and whether it is right; those that leave words over count only alone."""
     clean = [share for share, one in group if one.clean]
     total = sum(clean) or sum(share for share, _ in group)
-    return Rated(total, bool(clean), any(one.near for _, one in group)), group[0][1].right
+    best = max(group, key=lambda row: (row[1].clean, row[0]))[1]
+    near = any(one.near for _, one in group)
+    return Rated(total, bool(clean), near, is_loose(best.features)), group[0][1].right
 
 
 def folds(samples: Sequence[Sample], count: int) -> Iterator[tuple[list[Sample], list[Sample]]]:

@@ -7,7 +7,8 @@ import pytest
 from evals.corpus.notation import parse_definition
 from evals.corpus.printing import write_definition
 from evals.corpus.tenants import tenant
-from segment_copilot.english.reading.audience import CLEAR, understand
+from segment_copilot.english import Drafted, read_audience
+from segment_copilot.english.reading.audience import understand
 from segment_copilot.english.reading.same import members
 
 
@@ -91,9 +92,10 @@ def test_what_looks_like_it_is_not_taken_for_it(whose: str, text: str) -> None:
 
 def test_a_reading_that_says_of_nobody_takes_no_share_of_one_that_does() -> None:
     there = tenant("saas")
-    first = understand("used the AI assistant", there.catalog, there.as_of, there.catalog.timezone).candidates[0]
+    made = read_audience("used the AI assistant", there.catalog, there.as_of, there.catalog.timezone)
 
-    assert first.probability >= CLEAR, write_definition(first.definition)
+    assert isinstance(made, Drafted)
+    assert write_definition(made.definition) == "count(feature_used[feature=ai_assistant])≥1"
 
 
 def test_a_part_of_a_name_stands_for_nothing_else() -> None:

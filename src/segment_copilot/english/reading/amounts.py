@@ -183,6 +183,8 @@ def _counted(span: Span, mention: Mention, one: QuantityAnchor) -> Features:
     following = next((at for at in range(one.end, min(span.end, one.end + _NEAR + 1)) if mention.mask >> at & 1), None)
     if following is not None:
         return {"count:noun": 1}
+    if span.lower(one.start - 1) == "of" and mention.mask >> max(one.start - 2, 0) & 1:
+        return {"count:of": 1}  # "an order of more than 300" is one
     return {"count:before" if mention.mask and mention.mask.bit_length() <= one.start else "count:far": 1}
 
 

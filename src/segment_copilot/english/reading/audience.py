@@ -28,6 +28,10 @@ LONGEST: Final = 2_000
 """Characters of a request: a longer one is not read."""
 CLEAR: Final = 0.8
 """How likely a reading must be to be drafted without asking."""
+_UNRIVALLED: Final = 0.6  # of that is enough where no other is a tenth as likely
+_RIVAL: Final = 0.1
+_LOOSE: Final = frozenset({"rule:aside", "any:bare", "value:presence"})
+"""What a sentence may be read as by accident: that is asked about, also where nothing else is found."""
 _OFFERED: Final = 3
 _AS_LIKELY: Final = 0.05  # a reading is offered beside one that is at most twenty times as likely
 _WITHOUT: Final = 2
@@ -52,6 +56,7 @@ class Rated(Struct, frozen=True):
     probability: float
     clean: bool
     near: bool
+    loose: bool = False
 
 
 class Decision(Struct, frozen=True):
@@ -64,8 +69,11 @@ class Decision(Struct, frozen=True):
 
 def decision(rated: Sequence[Rated], clear: float = CLEAR) -> Decision:
     """Return what is made of readings, likeliest first, by their places."""
-    if rated and rated[0].clean and rated[0].probability >= clear:
-        return Decision(drafted=0)
+    if rated and rated[0].clean:
+        first, rival = rated[0].probability, rated[1].probability if len(rated) > 1 else 0.0
+        unrivalled = rival <= _RIVAL * first and not rated[0].loose
+        if first >= (_UNRIVALLED * clear if unrivalled else clear):
+            return Decision(drafted=0)
     clean = [at for at, one in enumerate(rated) if one.clean]
     if clean:
         least = rated[clean[0]].probability * _AS_LIKELY
@@ -191,10 +199,19 @@ def is_near(one: Reading, found: Anchors) -> bool:
     return few and together and not left & union(binding)
 
 
+def is_loose(features: Mapping[str, float]) -> bool:
+    """Return whether a reading rests on what a sentence may be read as by accident."""
+    return not _LOOSE.isdisjoint(name for name, value in features.items() if value)
+
+
 def decide(understood: Understood, catalog: Catalog) -> Drafted | Asked | Refused:
     """Return the draft of a reading that is clear, a question between those that explain every word, or a refusal."""
     found, candidates = understood.found, understood.candidates
-    made = decision([Rated(one.probability, not one.left, is_near(one.reading, found)) for one in candidates])
+    rated = [
+        Rated(one.probability, not one.left, is_near(one.reading, found), is_loose(one.reading.all_features()))
+        for one in candidates
+    ]
+    made = decision(rated)
     if made.drafted is not None:
         return _drafted(candidates[made.drafted], found, catalog)
     names = {number: segment.name for number, segment in catalog.segments.items()}

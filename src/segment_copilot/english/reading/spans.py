@@ -384,6 +384,8 @@ def reading(
         left |= union(one for one in span.negations if not one.mask & used)
     if taken := (rest & swallowed).bit_count():
         counted["swallowed"] = min(taken, 4)
+    if rule != "segment" and (called := span.having(_SEGMENTS) & ~used & ~span.found.heads):
+        counted["swallowed:segment"] = called.bit_count()  # "the Newsletter segment" is no newsletter
     if named := sum(
         1 for at in range(span.start, span.end) if (rest & swallowed) >> at & 1 and span.found.evidence[at]
     ):
@@ -432,6 +434,7 @@ def _about(span: Span, tree: Tree | None) -> int:
     return span.having(frozenset(told) - _VAGUE) & ~taken
 
 
+_SEGMENTS: Final = frozenset(stem(word) for word in ("segment", "segments", "cohort", "audience"))
 _VAGUE: Final = frozenset(stem(word) for word in grammar.VAGUE)
 
 
