@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 from msgspec import Struct, structs
 
 from segment_copilot.english import lexicon
+from segment_copilot.english.linking.index import stems_of
 from segment_copilot.english.linking.names import Names, concept
 from segment_copilot.english.reading.anchors import (
     Anchor,
@@ -73,6 +74,12 @@ class Span(Struct, frozen=True, dict=True):
     start: int
     end: int
     inside: tuple[WordAnchor, ...] = ()
+
+    @cached_property
+    def typed(self) -> frozenset[str]:
+        """The stems of its words as they were typed, before shorthand and idioms were read."""
+        spans = self.found.sentence.spans
+        return frozenset(stems_of(self.found.sentence.text[spans[self.start][0] : spans[self.end - 1][1]]))
 
     @cached_property
     def memo(self) -> dict[Any, Any]:
@@ -293,6 +300,11 @@ def _mention(
     bits = 0
     for bit in (*own.values(), *described.values()):
         bits |= bit
+    written = {*stems_of(one.name)}
+    if written <= span.typed:
+        features["event:literal"] = (
+            min(len(written), 3) / 2
+        )  # "placed an order" is order_placed, whatever else is a purchase
     rank = said + told - 0.5 * missed - (2 if "event:reversal_unsaid" in features else 0)
     if one.actions <= _SEEN:
         bits |= span.having(_SEEING) & ~union(span.windows)
@@ -359,7 +371,11 @@ def reading(
     span: Span, rule: str, tree: Tree | None, used: int, swallow: str, features: Features, **more: object
 ) -> Reading:
     """Return a reading of the part that uses these words; what it neither uses nor swallows is left over."""
-    swallowed = span.having(lexicon.swallowed(swallow)) & ~_told(span) & ~_single(span) if swallow else 0
+    swallowed = (
+        span.having(lexicon.swallowed(swallow)) & ~_told(span) & ~_single(span) & ~_compared_texts(span)
+        if swallow
+        else 0
+    )
     moments = union(span.moments)
     of_day = span.of_day
     at_times = tree if tree is None or of_day is None else changed(tree, partial(_at, of_day.json, moments))
@@ -442,6 +458,12 @@ def _single(span: Span) -> int:
     """Return the words of "at a single club", which count what they stand before."""
     starts = {one.start for one in span.fields if one.share == 1}
     return union(Anchor(at - 1, at) for at in starts if span.lower(at - 1) == "single")
+
+
+def _compared_texts(span: Span) -> int:
+    """Return the words of "total above 1000" that name a text: what cannot be compared is not passed over."""
+    texts = (one for one in span.fields if one.share == 1 and one.place.field.texts and not one.place.numeric)
+    return union(texts) if any(not one.quantity.bare for one in span.quantities) else 0
 
 
 def _told(span: Span) -> int:
