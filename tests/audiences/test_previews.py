@@ -313,7 +313,7 @@ async def test_who_goes_away_leaves_no_query_behind(resources: Resources, previe
     with structlog.testing.capture_logs() as logs:
         asking.cancel()
         await asyncio.wait([asking])
-        await asyncio.wait(resources.clickhouse._kills)
+        await asyncio.wait(resources.reading._kills)
 
     async def gone() -> bool:
         return not await running(resources.clickhouse)
