@@ -11,7 +11,6 @@ import msgspec
 
 from segment_copilot.language import Definition
 from segment_copilot.language.canonical import settle
-from segment_copilot.language.measure_checks import RANKED
 
 SIGNS: Final[Mapping[str, str]] = {"eq": "=", "neq": "≠", "gt": ">", "gte": "≥", "lt": "<", "lte": "≤"}
 NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
@@ -21,6 +20,7 @@ BARE_PATH: Final = re.compile(r"[\w][\w-]*(?:\.[\w][\w-]*)*")
 BARE_NAME: Final = re.compile(r"[^\W\d][\w-]*")
 RESERVED: Final = frozenset({"not", "in", "segment", "without", "strict", "within", "compare", "top", "bottom", "-"})
 _CONSTANTS: Final = frozenset({"true", "false", "null"})
+_RANKED: Final = ("top", "bottom", "top_percent", "bottom_percent")
 
 Fields = Mapping[str, Any]
 
@@ -121,7 +121,7 @@ def _of_all(fields: Fields) -> str:
             left, right = _measure(fields["left"]), _measure(fields["right"])
             return f"compare {left} {SIGNS[fields['operator']]} {factor}{right}"
         case "rank":
-            which = next(name for name in RANKED if name in fields)
+            which = next(name for name in _RANKED if name in fields)
             part = f"{fields[which]}{'%' if which.endswith('percent') else ''}"
             return f"{which.removesuffix('_percent')} {part} by {_measure(fields['by'])}"
         case "sample":
