@@ -102,7 +102,9 @@ def _of_events(fields: Fields) -> str:
             return f"{fields['metric']}({_property(fields)}){_amount(fields)}{_window(fields)}"
         case "event_property":
             name = fields.get("occurrence", "latest")
-            return f"{name}({_property(fields)}){_test(fields)}{_window(fields)}"
+            window = _window(fields)
+            comma = "," if window and _is_window(fields.get("value")) else ""  # `from` of one and `to` of the other
+            return f"{name}({_property(fields)}){_test(fields)}{comma}{window}"
         case "event_periods":
             each = f" each {fields['min_per_period']}" if "min_per_period" in fields else ""
             return f"periods({_event(fields)}){_amount(fields)} of {fields['last']} {fields['period']}s{each}"
@@ -183,10 +185,14 @@ def _amount(fields: Fields) -> str:
         return f"{SIGNS[operator]}{_value(value)}"
     if value is None:
         return f" {operator}"
-    if isinstance(value, Mapping) and not {"trait", "property"} & {*cast("Fields", value)}:
+    if _is_window(value):
         return f" {operator}{_when(cast('Fields', value))}"
     values: list[Any] = value if isinstance(value, list) else [value]
     return f" {operator} {','.join(_value(item) for item in values)}"
+
+
+def _is_window(value: Any) -> bool:
+    return isinstance(value, Mapping) and not {"trait", "property"} & {*cast("Fields", value)}
 
 
 def _days(fields: Fields) -> str:
