@@ -142,3 +142,25 @@ async def test_a_mutant_is_one_step_from_its_gold(cases, service, fixtures):
     }
     for _rule, mutant in made:
         assert (await space.preview(with_ids(mutant, space.segments))).valid
+
+
+async def test_a_test_of_items_is_changed_inside_and_taken_apart(service, fixtures):
+    truth = grading_of(service, fixtures).truths["shop"]
+    sku = {"property": "sku", "operator": "eq", "value": "A-1"}
+    price = {"property": "price", "operator": "gt", "value": 10}
+    count = {"type": "event_count", "event_type": "order_placed", "operator": "gte", "value": 1}
+    gold = {"logic": "AND", "conditions": [count | {"where": [{"any_of": "products", "conditions": [sku, price]}]}]}
+    space = service.workspace("shop", "boundary")
+
+    made = list(mutants(gold, truth))
+    wheres = [(rule, mutant["conditions"][0].get("where")) for rule, mutant in made]
+
+    def items(*tests):
+        return {"any_of": "products", "conditions": list(tests)}
+
+    assert ("filter dropped", [items(sku)]) in wheres
+    assert ("strictness", [items(sku, price | {"operator": "gte"})]) in wheres
+    assert ("other value", [items(sku | {"value": "not A-1"}, price)]) in wheres
+    assert ("each of another item", [items(sku), items(price)]) in wheres
+    for _rule, mutant in made:
+        assert (await space.preview(with_ids(mutant, space.segments))).valid
