@@ -6,12 +6,13 @@ import pytest
 
 from evals.cases import choose
 from evals.definitions import with_ids
-from evals.graders.drafts import everywhere
+from evals.graders.drafts import everywhere, grounding
 from evals.lint import lint_data
 from evals.proof.mutants import mutants
 from evals.proof.proving import AgentProof, MutantProof, Proof, Tally, prove
 from evals.proof.tables import proof_markdown
 from evals.running import grading_of
+from tests.support.evals_answers import answered, case_of
 
 FEW = [
     "shop-bought-7d-never-wishlist",
@@ -164,3 +165,18 @@ async def test_a_test_of_items_is_changed_inside_and_taken_apart(service, fixtur
     assert ("each of another item", [items(sku), items(price)]) in wheres
     for _rule, mutant in made:
         assert (await space.preview(with_ids(mutant, space.segments))).valid
+
+
+async def test_values_of_items_are_to_be_in_the_data_or_said(service, fixtures):
+    item = {"any_of": "category", "conditions": [{"property": ".", "operator": "eq", "value": "sofas"}]}
+    count = {"type": "event_count", "event_type": "order_placed", "where": [item]}
+    draft = ("segment.draft", {"definition": {"logic": "AND", "conditions": [count]}})
+    grading = grading_of(service, fixtures)
+
+    invented = await grounding(answered(case_of(), draft), grading)
+    said = await grounding(answered(case_of(ask="Who bought sofas?"), draft), grading)
+
+    assert invented is not None
+    assert (invented.passed, invented.detail) == (False, "category never is 'sofas'")
+    assert said is not None
+    assert said.passed
