@@ -22,7 +22,7 @@ from segment_copilot.english.reading.anchors import names_of
 from segment_copilot.english.reading.audience import CLEAR, Rated, decision, is_loose, is_near, left_of, understand
 from segment_copilot.english.reading.chart import TooLong
 from segment_copilot.english.reading.meanings import write
-from segment_copilot.english.reading.same import members
+from segment_copilot.english.reading.same import kin, members
 from segment_copilot.english.reading.weights import NULL, learned
 from segment_copilot.english.times.dates import local_date
 from segment_copilot.language.equivalence import Form
@@ -48,6 +48,7 @@ class Option(Struct, frozen=True):
     right: bool
     clean: bool
     near: bool = False
+    kin: Form | None = None
 
 
 class Sample(Struct, frozen=True):
@@ -135,7 +136,7 @@ def _rated(group: Sequence[tuple[float, Option]]) -> tuple[Rated, bool]:
     total = sum(clean) or sum(share for share, _ in group)
     best = max(group, key=lambda row: (row[1].clean, row[0]))[1]
     near = any(one.near for _, one in group)
-    return Rated(total, bool(clean), near, is_loose(best.features)), group[0][1].right
+    return Rated(total, bool(clean), near, is_loose(best.features), best.kin), group[0][1].right
 
 
 def folds(samples: Sequence[Sample], count: int) -> Iterator[tuple[list[Sample], list[Sample]]]:
@@ -210,6 +211,7 @@ def sample(example: Example, weights: Weights) -> Sample:
                     meaning in golds,
                     not left_of(one),
                     is_near(one, understood.found),
+                    kin(written.definition),
                 )
             )
     return Sample(

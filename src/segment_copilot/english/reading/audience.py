@@ -16,7 +16,7 @@ from segment_copilot.english.reading.assumed import assumed
 from segment_copilot.english.reading.chart import Chart, TooLong
 from segment_copilot.english.reading.meanings import Reading, clauses, write
 from segment_copilot.english.reading.refusals import not_read, unplaced
-from segment_copilot.english.reading.same import members
+from segment_copilot.english.reading.same import kin, members
 from segment_copilot.english.reading.spans import union
 from segment_copilot.english.reading.weights import NULL, learned
 from segment_copilot.language import Definition
@@ -57,6 +57,8 @@ class Rated(Struct, frozen=True):
     clean: bool
     near: bool
     loose: bool = False
+    kin: Form | None = None
+    """What it has in common with those that differ by who never did something: between these nobody need be asked."""
 
 
 class Decision(Struct, frozen=True):
@@ -70,7 +72,9 @@ class Decision(Struct, frozen=True):
 def decision(rated: Sequence[Rated], clear: float = CLEAR) -> Decision:
     """Return what is made of readings, likeliest first, by their places."""
     if rated and rated[0].clean:
-        first, rival = rated[0].probability, rated[1].probability if len(rated) > 1 else 0.0
+        same = [one for at, one in enumerate(rated) if not at or (one.clean and one.kin == rated[0].kin is not None)]
+        first = sum(one.probability for one in same)
+        rival = max((one.probability for one in rated if one not in same), default=0.0)
         unrivalled = rival <= _RIVAL * first and not rated[0].loose
         if first >= (_UNRIVALLED * clear if unrivalled else clear):
             return Decision(drafted=0)
@@ -208,7 +212,13 @@ def decide(understood: Understood, catalog: Catalog) -> Drafted | Asked | Refuse
     """Return the draft of a reading that is clear, a question between those that explain every word, or a refusal."""
     found, candidates = understood.found, understood.candidates
     rated = [
-        Rated(one.probability, not one.left, is_near(one.reading, found), is_loose(one.reading.all_features()))
+        Rated(
+            one.probability,
+            not one.left,
+            is_near(one.reading, found),
+            is_loose(one.reading.all_features()),
+            kin(one.definition),
+        )
         for one in candidates
     ]
     made = decision(rated)

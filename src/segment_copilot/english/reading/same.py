@@ -38,6 +38,31 @@ def members(definition: Definition, today: date | None = None) -> Form:
     return form_of(structs.replace(definition, conditions=conditions, exclude=exclude), is_exact=False)
 
 
+def kin(definition: Definition) -> Form:
+    """Return what definitions have in common that differ only by whether who never did something did not do it lately either."""
+    exclude = definition.exclude
+    if exclude is not UNSET:
+        exclude = structs.replace(exclude, conditions=[_lately(one) for one in exclude.conditions])
+    conditions = [_lately(one) for one in definition.conditions]
+    return members(structs.replace(definition, conditions=conditions, exclude=exclude))
+
+
+def _lately(condition: Condition) -> Condition:
+    if isinstance(condition, Group):
+        return structs.replace(condition, conditions=[_lately(one) for one in condition.conditions])
+    if not isinstance(condition, Recency) or condition.operator not in {"gt", "gte"} or condition.negate:
+        return condition
+    days = condition.window_days
+    return EventCount(
+        event_type=condition.event_type,
+        where=condition.where,
+        at=condition.at,
+        operator="eq",
+        value=0,
+        window_days=days,
+    )
+
+
 def _settled(plain: Any, today: date) -> Any:
     """Return plain data with calendar periods as days; what happened does not lie ahead, so an end in the future is none."""
     if isinstance(plain, list):
