@@ -127,7 +127,12 @@ def _match_names(match: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
         if "property" in match:
             yield "property", name, match["property"]
         for test in tests:
-            yield "property", name, test["any_of"] if "any_of" in test else test["property"]
+            yield "property", name, tested_path(test)
+
+
+def tested_path(test: Mapping[str, Any]) -> str:
+    """Return the path that a property test looks at: of a test of items, the list's."""
+    return test["any_of"] if "any_of" in test else test["property"]
 
 
 def where_tests(match: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

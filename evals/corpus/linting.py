@@ -9,7 +9,7 @@ import msgspec
 
 from evals.corpus.examples import Example, Fault, definitions, read
 from evals.corpus.tenants import segment_ids, tenant
-from evals.definitions import walk, where_tests
+from evals.definitions import tested_path, walk, where_tests
 from segment_copilot.language import Definition
 from segment_copilot.language.catalog import IDENTIFY, Catalog, Property, nearest
 from segment_copilot.language.equivalence import form_of
@@ -75,7 +75,7 @@ def _matched(match: Mapping[str, Any], catalog: Catalog) -> Iterator[str]:
 
 
 def _tested(test: Mapping[str, Any], properties: Mapping[str, Property], what: str) -> Iterator[str]:
-    path = test["any_of"] if "any_of" in test else test["property"]
+    path = tested_path(test)
     found = properties.get(path)
     if found is None:
         yield f"There is no {what} “{path}”; {_near(path, properties)}."

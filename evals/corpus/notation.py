@@ -273,7 +273,12 @@ class _Reader:
             )
         if name in get_args(Metric):
             return {"type": "monetary", "metric": name, "property": path, **self._test(), **self._window()}
-        return {"type": "event_property", "occurrence": name, "property": path, **self._test(), **self._window()}
+        test = self._test()
+        parted = OPERATORS[test["operator"]].takes in {"window", "season"} and self._said(",")
+        window = self._window()
+        if parted and not window:
+            raise self._error("a window")
+        return {"type": "event_property", "occurrence": name, "property": path, **test, **window}
 
     def _recency(self) -> Fields | None:
         before = self._place

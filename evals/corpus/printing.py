@@ -11,7 +11,6 @@ import msgspec
 
 from segment_copilot.language import Definition
 from segment_copilot.language.canonical import settle
-from segment_copilot.language.measure_checks import RANKED
 
 SIGNS: Final[Mapping[str, str]] = {"eq": "=", "neq": "≠", "gt": ">", "gte": "≥", "lt": "<", "lte": "≤"}
 NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
@@ -21,6 +20,7 @@ BARE_PATH: Final = re.compile(r"[\w][\w-]*(?:\.[\w][\w-]*)*")
 BARE_NAME: Final = re.compile(r"[^\W\d][\w-]*")
 RESERVED: Final = frozenset({"not", "in", "segment", "without", "strict", "within", "compare", "top", "bottom", "-"})
 _CONSTANTS: Final = frozenset({"true", "false", "null"})
+_RANKED: Final = ("top", "bottom", "top_percent", "bottom_percent")
 
 Fields = Mapping[str, Any]
 
@@ -102,7 +102,9 @@ def _of_events(fields: Fields) -> str:
             return f"{fields['metric']}({_property(fields)}){_amount(fields)}{_window(fields)}"
         case "event_property":
             name = fields.get("occurrence", "latest")
-            return f"{name}({_property(fields)}){_test(fields)}{_window(fields)}"
+            window = _window(fields)
+            comma = "," if window and _is_window(fields.get("value")) else ""  # `from` of one and `to` of the other
+            return f"{name}({_property(fields)}){_test(fields)}{comma}{window}"
         case "event_periods":
             each = f" each {fields['min_per_period']}" if "min_per_period" in fields else ""
             return f"periods({_event(fields)}){_amount(fields)} of {fields['last']} {fields['period']}s{each}"
@@ -121,7 +123,7 @@ def _of_all(fields: Fields) -> str:
             left, right = _measure(fields["left"]), _measure(fields["right"])
             return f"compare {left} {SIGNS[fields['operator']]} {factor}{right}"
         case "rank":
-            which = next(name for name in RANKED if name in fields)
+            which = next(name for name in _RANKED if name in fields)
             part = f"{fields[which]}{'%' if which.endswith('percent') else ''}"
             return f"{which.removesuffix('_percent')} {part} by {_measure(fields['by'])}"
         case "sample":
@@ -183,10 +185,14 @@ def _amount(fields: Fields) -> str:
         return f"{SIGNS[operator]}{_value(value)}"
     if value is None:
         return f" {operator}"
-    if isinstance(value, Mapping) and not {"trait", "property"} & {*cast("Fields", value)}:
+    if _is_window(value):
         return f" {operator}{_when(cast('Fields', value))}"
     values: list[Any] = value if isinstance(value, list) else [value]
     return f" {operator} {','.join(_value(item) for item in values)}"
+
+
+def _is_window(value: Any) -> bool:
+    return isinstance(value, Mapping) and not {"trait", "property"} & {*cast("Fields", value)}
 
 
 def _days(fields: Fields) -> str:

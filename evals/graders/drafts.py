@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from evals.client import Preview
-from evals.definitions import names_in, walk, where_tests, with_ids, with_names, without
+from evals.definitions import names_in, tested_path, walk, where_tests, with_ids, with_names, without
 from evals.fixtures.rows import IDENTIFY
 from evals.graders.grading import Answer, Grade, Grading, verdict
 from evals.truth import Truth
@@ -92,23 +92,19 @@ def _unknown_names(definition: Mapping[str, Any], truth: Truth) -> Iterator[str]
 
 
 def _unknown_values(definition: Mapping[str, Any], truth: Truth, said: str) -> Iterator[str]:
-    for event_type, test in _tests(definition):
+    for event_type, path, test in _tests(definition):
         values = test.get("value")
         for value in values if isinstance(values, list) else [values]:
             known = not isinstance(value, str) or test.get("operator", "eq") in SEEKING_NO_TEXT
-            if (
-                not known
-                and not truth.has_value(event_type, test["property"], value)
-                and str(value).casefold() not in said
-            ):
-                yield f"{test['property']} never is {value!r}"
+            if not known and not truth.has_value(event_type, path, value) and str(value).casefold() not in said:
+                yield f"{path} never is {value!r}"
 
 
-def _tests(definition: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield each property test with the event type whose property it is."""
+def _tests(definition: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """Yield each test of a value with the event type and the path where it is; of items, the list's path."""
     for _path, condition in walk(definition):
         if condition.get("type") == "user_property":
-            yield IDENTIFY, condition
+            yield IDENTIFY, condition["property"], condition
             continue
         steps = condition.get("events") or [condition] if condition.get("type") != "group" else []
         for step in steps:
@@ -116,8 +112,9 @@ def _tests(definition: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, An
             names = match.get("event_type", [])
             for name in names if isinstance(names, list) else [names]:
                 if match.get("type") == "event_property":
-                    yield name, match
-                yield from ((name, test) for test in where_tests(match))
+                    yield name, match["property"], match
+                for test in where_tests(match):
+                    yield from ((name, tested_path(test), one) for one in test.get("conditions", (test,)))
 
 
 async def subject(answer: Answer, grading: Grading) -> Grade | None:

@@ -240,19 +240,30 @@ def _where(condition: Definition, truth: Truth) -> Iterator[Mutant]:
             "filter dropped",
             ({**condition, "where": remake(rest)} if rest else {k: v for k, v in condition.items() if k != "where"}),
         )
-        for rule, changed in (
-            *other_values(test),
-            *other_operators({"type": "", **test}),
-            *_other_property(test, condition, truth),
-        ):
-            plain = {key: value for key, value in changed.items() if key != "type"}
-            yield rule, {**condition, "where": remake([*tests[:place], plain, *tests[place + 1 :]])}
+        for rule, changed in (*_tested(test), *_other_property(test, condition, truth)):
+            yield rule, {**condition, "where": remake([*tests[:place], changed, *tests[place + 1 :]])}
+        if len(of_item := test.get("conditions", ())) > 1 and tests is where and not test.get("negate"):
+            apart = [{**test, "conditions": [one]} for one in of_item]
+            yield "each of another item", {**condition, "where": [*tests[:place], *apart, *tests[place + 1 :]]}
+
+
+def _tested(test: Definition) -> Iterator[Mutant]:
+    """Yield one change inside a property test, or inside a test of items."""
+    for place, one in enumerate(test.get("conditions", ())):
+        before, after = test["conditions"][:place], test["conditions"][place + 1 :]
+        if before or after:
+            yield "filter dropped", {**test, "conditions": [*before, *after]}
+        for rule, changed in _tested(one):
+            yield rule, {**test, "conditions": [*before, changed, *after]}
+    for rule, changed in (*other_values(test), *other_operators({"type": "", **test})):
+        yield rule, {key: value for key, value in changed.items() if key != "type"}
 
 
 def _other_property(test: Definition, condition: Definition, truth: Truth) -> Iterator[Mutant]:
     if isinstance(condition.get("event_type"), str):
-        for other in sorted(truth.event_types.get(condition["event_type"], set()) - {test["property"]})[:1]:
-            yield "other property", {**test, "property": other}
+        name = "any_of" if "any_of" in test else "property"
+        for other in sorted(truth.event_types.get(condition["event_type"], set()) - {test[name]})[:1]:
+            yield "other property", {**test, name: other}
 
 
 def _sequence(condition: Definition, truth: Truth) -> Iterator[Mutant]:

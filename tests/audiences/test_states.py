@@ -222,14 +222,14 @@ async def test_look_ups_that_come_at_once_are_answered_together(
     await remember(tenant, [(user, "order_placed", DAY, {}) for user in "abc"])
     await resources.computations.request(tenant, segment.id, as_of=NOW)
     await drain(resources)
-    fetch, asked, begun = resources.clickhouse.fetch, list[str](), asyncio.Event()
+    fetch, asked, begun = resources.reading.fetch, list[str](), asyncio.Event()
 
     async def noted(*args: object, **options: object) -> object:
         asked.append(str(args[0]))
         begun.set()
         return await fetch(*args, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(resources.clickhouse, "fetch", noted)
+    monkeypatch.setattr(resources.reading, "fetch", noted)
     look_up = resources.members.segments_of_user
     first = asyncio.create_task(look_up(tenant, "a"))
     await begun.wait()

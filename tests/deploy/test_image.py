@@ -55,8 +55,8 @@ def test_the_recipe_is_read_as_docker_reads_it():
     build, last = stages((ROOT / "Dockerfile").read_text())
 
     assert [step.rest for step in build if step.word == "RUN"] == [
-        "uv sync --locked --no-dev --no-install-project",
-        "uv sync --locked --no-dev --no-editable",
+        "uv sync --locked --no-dev --extra mcp --no-install-project",
+        "uv sync --locked --no-dev --extra mcp --no-editable",
     ]
     assert environment(last)["PATH"] == "/opt/venv/bin:/usr/local/bin:/usr/bin:/bin"
     assert {name: environment(last)[name] for name in ("HOST", "PORT", "WORKER_PORT")} == {

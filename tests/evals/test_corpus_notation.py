@@ -72,8 +72,28 @@ def test_signs_may_be_typed_on_any_keyboard(loose, strict):
 
 
 @pytest.mark.parametrize(
+    ("value", "window", "told"),
+    [
+        ({"from": "2026-06-01"}, {"to": "2026-01-01"}, "in_window from 2026-06-01, to 2026-01-01"),
+        ({"from": "2026-01-01"}, {"to": "2026-06-01"}, "in_window from 2026-01-01, to 2026-06-01"),
+        ({"from": "2026-01-01", "to": "2026-06-01"}, None, "in_window from 2026-01-01 to 2026-06-01"),
+        ({"period": "next_month"}, {"last": "30d"}, "in_window next month, in 30d"),
+    ],
+)
+def test_dates_that_are_tested_are_not_those_when_it_happened(value, window, told):
+    tested = {"type": "event_property", "event_type": "e", "property": "due", "operator": "in_window", "value": value}
+    definition = decode({"logic": "AND", "conditions": [tested | ({"window": window} if window else {})]})
+
+    text = write_definition(definition)
+
+    assert text == f"latest(e.due) {told}"
+    assert canonical(parse_definition(text)) == canonical(definition)
+
+
+@pytest.mark.parametrize(
     ("text", "told"),
     [
+        ("latest(order_placed.due) in_window next month, country=US", "Expected a window"),
         ("count(order_placed) 3", "Expected a test"),
         ("country=US & age>3 | plan=pro", "parentheses, since & and | are mixed"),
         ("in segment Stuff", "There is no segment “Stuff”; there are “Staff”"),

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import re
+from zoneinfo import ZoneInfo
 
 import httpx2
 import pytest
 
 from evals.cases import leaves
 from evals.definitions import with_ids
-from evals.fixtures import AS_OF, TENANTS, Dataset, believable
+from evals.fixtures import AS_OF, TENANTS, Dataset, believable, edges
 from evals.fixtures.boundary import Vocabulary, users_of
 from evals.fixtures.catalogs import catalog_markdown, catalog_of
 from evals.fixtures.rows import IDENTIFY, payload_of, values_by_path
 from segment_copilot.events.shapes import SHOWN_SAMPLES
 from segment_copilot.language.catalog import MAX_SAMPLE_LENGTH, MAX_SAMPLES, Catalog, Property
 
+UTC = ZoneInfo("UTC")
 tenants = pytest.mark.parametrize("tenant", TENANTS)
 
 
@@ -182,6 +184,46 @@ def test_a_user_on_the_edge_of_a_nested_trait_has_it_where_it_is_read(believable
     assert industries & set(catalog_of(saas).traits["company.industry"].samples) > {"finance"}
     assert all("company.industry" not in row.payload for row in rows)
     assert any("name" in company for company in companies)
+
+
+ITEMS = {
+    "any_of": "products",
+    "conditions": [
+        {"property": "sku", "operator": "eq", "value": "A-1"},
+        {"property": "price.net", "operator": "gt", "value": 10},
+    ],
+}
+
+
+def test_users_have_lists_with_the_item_asked_for_and_lists_where_only_two_items_together_are_it(believables):
+    shop = believables["shop"]
+    count = {"type": "event_count", "event_type": "order_placed", "where": [ITEMS]}
+    rows = users_of(
+        "x",
+        {"logic": "AND", "conditions": [count]},
+        vocabulary=Vocabulary(shop.rows),
+        segments=shop.segments,
+        timezone=shop.timezone,
+    )
+
+    lists = [row.payload["products"] for row in rows if "products" in row.payload]
+    both = [[(one.get("sku") == "A-1", one.get("price", {}).get("net", 0) > 10) for one in items] for items in lists]
+    assert any((True, True) in items for items in both)
+    assert any((True, False) in items and (False, True) in items and (True, True) not in items for items in both)
+
+
+def test_items_that_are_texts_or_must_not_be_so_have_two_sides():
+    text = {"any_of": "tags", "conditions": [{"property": ".", "operator": "eq", "value": "new"}]}
+    unlike = {"any_of": "tags", "conditions": [{"property": ".", "operator": "eq", "value": "new", "negate": True}]}
+
+    good, bad = edges.values(text, [["old"]], AS_OF, UTC)
+    assert all("new" in items for items in good)
+    assert ["old"] in bad
+    assert not any("new" in items for items in bad if items is not edges.MISSING)
+
+    good, bad = edges.values(unlike, [["old"]], AS_OF, UTC)
+    assert ["old"] in good
+    assert ["new"] in bad
 
 
 def test_the_media_tenant_is_as_messy_as_it_says(catalogs):

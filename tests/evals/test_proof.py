@@ -6,12 +6,13 @@ import pytest
 
 from evals.cases import choose
 from evals.definitions import with_ids
-from evals.graders.drafts import everywhere
+from evals.graders.drafts import everywhere, grounding
 from evals.lint import lint_data
 from evals.proof.mutants import mutants
 from evals.proof.proving import AgentProof, MutantProof, Proof, Tally, prove
 from evals.proof.tables import proof_markdown
 from evals.running import grading_of
+from tests.support.evals_answers import answered, case_of
 
 FEW = [
     "shop-bought-7d-never-wishlist",
@@ -142,3 +143,40 @@ async def test_a_mutant_is_one_step_from_its_gold(cases, service, fixtures):
     }
     for _rule, mutant in made:
         assert (await space.preview(with_ids(mutant, space.segments))).valid
+
+
+async def test_a_test_of_items_is_changed_inside_and_taken_apart(service, fixtures):
+    truth = grading_of(service, fixtures).truths["shop"]
+    sku = {"property": "sku", "operator": "eq", "value": "A-1"}
+    price = {"property": "price", "operator": "gt", "value": 10}
+    count = {"type": "event_count", "event_type": "order_placed", "operator": "gte", "value": 1}
+    gold = {"logic": "AND", "conditions": [count | {"where": [{"any_of": "products", "conditions": [sku, price]}]}]}
+    space = service.workspace("shop", "boundary")
+
+    made = list(mutants(gold, truth))
+    wheres = [(rule, mutant["conditions"][0].get("where")) for rule, mutant in made]
+
+    def items(*tests):
+        return {"any_of": "products", "conditions": list(tests)}
+
+    assert ("filter dropped", [items(sku)]) in wheres
+    assert ("strictness", [items(sku, price | {"operator": "gte"})]) in wheres
+    assert ("other value", [items(sku | {"value": "not A-1"}, price)]) in wheres
+    assert ("each of another item", [items(sku), items(price)]) in wheres
+    for _rule, mutant in made:
+        assert (await space.preview(with_ids(mutant, space.segments))).valid
+
+
+async def test_values_of_items_are_to_be_in_the_data_or_said(service, fixtures):
+    item = {"any_of": "category", "conditions": [{"property": ".", "operator": "eq", "value": "sofas"}]}
+    count = {"type": "event_count", "event_type": "order_placed", "where": [item]}
+    draft = ("segment.draft", {"definition": {"logic": "AND", "conditions": [count]}})
+    grading = grading_of(service, fixtures)
+
+    invented = await grounding(answered(case_of(), draft), grading)
+    said = await grounding(answered(case_of(ask="Who bought sofas?"), draft), grading)
+
+    assert invented is not None
+    assert (invented.passed, invented.detail) == (False, "category never is 'sofas'")
+    assert said is not None
+    assert said.passed
