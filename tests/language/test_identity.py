@@ -89,7 +89,7 @@ async def test_the_newest_value_of_all_ids_is_the_trait(module_clickhouse: Click
     """One trait, and so many that they are read at once; ids whose newest value is after `as_of` are among them."""
     as_of = min(data.world.as_ofs)
     draw, universe = Draw(data.seed + 9, data.world), data.universe(as_of)
-    leaves = [leaf for leaf in (draw.leaf() for _ in range(400)) if leaf["type"] == "user_property"]
+    leaves = [draw.user_property() | draw.negate() for _ in range(72)]
     several = [leaves[start : start + 24] for start in range(0, 72, 24)]
     assert all(len({leaf["property"].split(".")[0] for leaf in some}) > 6 for some in several)
     asked = [[leaf] for leaf in leaves[:10]] + several

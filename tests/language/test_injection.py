@@ -49,6 +49,12 @@ AS_OF = AS_OFS[0]
 MARKER = "mzqk"
 USER_LENGTH, NAME_LENGTH = 256, 128
 ASKED = 24
+
+
+def _dates_in(window: Json, **others: str) -> Json:
+    return {"operator": "in_window", "value": window} | others
+
+
 REFUSING = {
     ("Definition", "timezone"): ("/timezone", lambda text: {"timezone": text}),
     ("Window", "last"): ("/conditions/0/window/last", lambda text: {"window": {"last": text}}),
@@ -58,9 +64,24 @@ REFUSING = {
     ("LocalTime", "hours"): ("/conditions/0/at/hours/0", lambda text: {"at": {"hours": [text, "18:00"]}}),
     ("Step", "within"): ("/conditions/0/events/1/within", lambda text: {"events": ["e", {"event_type": "e", "within": text}]}),
     ("EventTime", "value"): ("/conditions/0/value", lambda text: {"operator": "after", "value": text}),
+    ("DateWindow", "last"): ("/conditions/0/value/last", lambda text: _dates_in({"last": text})),
+    ("DateWindow", "from_"): ("/conditions/0/value/from", lambda text: _dates_in({"from": text})),
+    ("DateWindow", "to"): ("/conditions/0/value/to", lambda text: _dates_in({"to": text})),
+    ("DateWindow", "between"): ("/conditions/0/value/between/0", lambda text: _dates_in({"between": [text, "1d"]})),
+    ("ValueObject", "last"): ("/conditions/0/value/last", lambda text: _dates_in({"last": text}, property="p")),
+    ("ValueObject", "from_"): ("/conditions/0/value/from", lambda text: _dates_in({"from": text}, property="p")),
+    ("ValueObject", "to"): ("/conditions/0/value/to", lambda text: _dates_in({"to": text}, property="p")),
+    ("ValueObject", "between"): ("/conditions/0/value/between/0", lambda text: _dates_in({"between": [text, "1d"]}, property="p")),
     ("EventTime", "value2"): ("/conditions/0/value2", lambda text: {"operator": "between", "value": "2026-06-01", "value2": text}),
 }  # fmt: skip
 """The places whose strings have a grammar: what does not fit it is an error there, and nothing is compiled."""
+KINDS = {
+    "Step": "event_sequence",
+    "EventTime": "event_time",
+    "DateWindow": "event_time",
+    "ValueObject": "event_property",
+}
+"""The conditions that have those places, where another than a count has."""
 
 
 def free_strings(nodes: type[Any]) -> set[tuple[str, str]]:
@@ -128,6 +149,7 @@ def test_every_operator_and_every_renderer_is_asked():
         "render_narrowing",
         "render_persons",
         "render_preview",
+        "render_preview_of_many",
         "render_trait_filter",
     }
 
@@ -197,7 +219,7 @@ def test_the_text_of_random_definitions_is_the_same_for_every_string(payload: st
 @pytest.mark.parametrize(("place", "refusal"), REFUSING.items(), ids=[".".join(place) for place in REFUSING])
 def test_a_place_with_a_grammar_refuses_every_payload(place: tuple[str, str], refusal: Any):
     pointer, write = refusal
-    kind = {"Step": "event_sequence", "EventTime": "event_time"}.get(place[0], "event_count")
+    kind = KINDS.get(place[0], "event_count")
     every = 4 if place[0] == "Definition" else 1  # each wrong time zone is compared with all that there are
     for payload in payloads()[::every]:
         fields: Json = write(payload)

@@ -218,7 +218,7 @@ async def test_events_of_a_type_and_of_a_time(resources: Resources, tenant: Tena
 def as_kept(value: Any) -> Any:
     """What the store keeps of a payload: no nulls, and no objects that are empty but for them; in a list one may become the other."""
     if isinstance(value, list):
-        return [None if item == {} else item for item in value]
+        return [None if item == {} else item for item in map(as_kept, value)]
     if isinstance(value, dict):
         kept = {key: as_kept(item) for key, item in value.items()}
         return {key: item for key, item in kept.items() if item is not None and item != {}}

@@ -7,7 +7,7 @@ Text comes from literals alone, which the type checker demands; values stay besi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from functools import cache
 from itertools import count
 from string import Formatter
@@ -35,15 +35,22 @@ class NamedExpression(Struct, frozen=True, eq=False):
     expression: Fragment
 
 
+class Numbered(Struct, frozen=True):
+    """A name that is the same wherever its key is, numbered when printed: what the key says is in no text."""
+
+    kind: LiteralString
+    key: Hashable
+
+
 class Column(NamedExpression, frozen=True, eq=False):
     """An expression that may stand in a subquery of its SELECT, as a column, or else where it is used."""
 
 
 class Fragment(Struct, frozen=True):
-    """A fragment is SQL text with a hole (`{}`) for each of its parameters and named expressions, in order."""
+    """A fragment is SQL text with a hole (`{}`) for each of its parameters, named expressions and names, in order."""
 
     sql: str
-    holes: tuple[Parameter | NamedExpression, ...] = ()
+    holes: tuple[Hole, ...] = ()
 
     def indented(self, margin: int) -> Fragment:
         """Return the same with every line moved to the right."""
@@ -57,6 +64,8 @@ class CompiledQuery(Struct, frozen=True):
     sql: str
     params: dict[str, Any]
 
+
+Hole = Parameter | NamedExpression | Numbered
 
 Part = Fragment | LiteralString | int
 """What may stand in a template."""
@@ -73,7 +82,7 @@ def sql(template: LiteralString, /, *parts: Part, **named_parts: Part) -> Fragme
     if len(parts) + len(named_parts) > fields:
         raise ValueError(f"{template!r} has fields for {fields} parts only")
     texts: list[str] = []  # this runs some hundred times for a query, and `list[str]()` takes as long as the rest
-    holes: tuple[Parameter | NamedExpression, ...] = ()
+    holes: tuple[Hole, ...] = ()
     for text, key in pieces:
         texts.append(text)
         if key is None:
@@ -102,6 +111,11 @@ def bind(value: Any, type_: LiteralString, *, name: LiteralString = "") -> Fragm
     return Fragment(_HOLE, (Parameter(value, type_, name),))
 
 
+def numbered(kind: LiteralString, key: Hashable) -> Fragment:
+    """Return a name for what *key* says: `known_0`, the same throughout a query."""
+    return Fragment(_HOLE, (Numbered(kind, key),))
+
+
 def named(kind: LiteralString, path: tuple[str, ...], expression: Fragment) -> Fragment:
     """Return the name of an expression, which `with_named` then writes once: the server reads every repetition."""
     return Fragment(_HOLE, (NamedExpression((kind, *path), expression),))
@@ -109,7 +123,7 @@ def named(kind: LiteralString, path: tuple[str, ...], expression: Fragment) -> F
 
 def column(expression: Fragment) -> Fragment:
     """Return an expression that may be written once, as a column of a subquery, wherever it is used: see `apart`."""
-    values = [hole.key if isinstance(hole, NamedExpression) else (hole.type, hole.value) for hole in expression.holes]
+    values = [(hole.type, hole.value) if isinstance(hole, Parameter) else hole.key for hole in expression.holes]
     return Fragment(_HOLE, (Column((expression.sql, repr(values)), expression),))
 
 
@@ -164,9 +178,9 @@ def with_named(select: Fragment) -> Fragment:
         return select
     names = {key: Fragment(f"{key[0]}_{index}") for index, key in enumerate(expressions)}
     texts = [names[hole.key].sql if isinstance(hole, NamedExpression) else _HOLE for hole in select.holes]
-    parameters = tuple(hole for hole in select.holes if isinstance(hole, Parameter))
+    others = tuple(hole for hole in select.holes if not isinstance(hole, NamedExpression))
     listed = [sql("{} AS {}", expression, names[key]) for key, expression in expressions.items()]
-    return sql("WITH {}\n{}", join(", ", listed), Fragment(_filled(select.sql, texts), parameters))
+    return sql("WITH {}\n{}", join(", ", listed), Fragment(_filled(select.sql, texts), others))
 
 
 def query(fragment: Fragment) -> CompiledQuery:
@@ -175,12 +189,16 @@ def query(fragment: Fragment) -> CompiledQuery:
     Raises:
         ValueError: Two parameters have one name, or an expression that has a name is in no WITH.
     """
-    holes = [hole for hole in fragment.holes if isinstance(hole, Parameter)]
-    parameters = sorted(set(holes), key=lambda parameter: parameter.number)
+    holes = [hole for hole in fragment.holes if not isinstance(hole, NamedExpression)]
+    found = {hole for hole in holes if isinstance(hole, Parameter)}
+    parameters = sorted(found, key=lambda parameter: parameter.number)
     names = {parameter: parameter.name or f"p{index}" for index, parameter in enumerate(parameters)}
     if len(holes) < len(fragment.holes) or len(set(names.values())) < len(names):
         raise ValueError(f"not a whole query: {fragment.sql}")
-    text = _filled(fragment.sql, [f"{{{names[hole]}:{hole.type}}}" for hole in holes])
+    in_order = dict.fromkeys(hole for hole in holes if isinstance(hole, Numbered))
+    numbers = {hole: f"{hole.kind}_{index}" for index, hole in enumerate(in_order)}
+    texts = [f"{{{names[hole]}:{hole.type}}}" if isinstance(hole, Parameter) else numbers[hole] for hole in holes]
+    text = _filled(fragment.sql, texts)
     return CompiledQuery(text, {names[parameter]: parameter.value for parameter in parameters})
 
 

@@ -23,7 +23,7 @@ def beside(tables: Tables, known: Sequence[Known]) -> Tables:
     rows = tables.traits(of_traits(names))
     columns = join(", ", [_newest(one, is_only=len(names) == 1) for one in known])
     template = "SELECT {} AS known_key, {}\n{}\nGROUP BY known_key"
-    return tables.beside(nested(sql(template, tables.person_key, columns, rows)))
+    return tables.beside(nested(sql(template, tables.join_key, columns, rows)))
 
 
 def _newest(known: Known, *, is_only: bool) -> Fragment:

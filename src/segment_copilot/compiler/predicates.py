@@ -7,15 +7,12 @@ Each operator of a type is one row of the type's table: the function that writes
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final, Literal, LiteralString
 
-import msgspec
-
-from segment_copilot.compiler.fragments import Fragment, bind, group, join, sql
+from segment_copilot.compiler.fragments import Fragment, bind, group, join, numbered, sql
 from segment_copilot.compiler.slots import Anniversaries, DateRange, Filter, Kind, Known, LocalTimes, Other, Test
 from segment_copilot.compiler.tables import INSTANT
 from segment_copilot.compiler.values import NUMBER, Readable, item_value, stored_value
@@ -136,9 +133,8 @@ def _as_json(value: Fragment) -> Fragment:
 
 
 def known_column(known: Known) -> Fragment:
-    """Write the column of a trait's value beside the rows that it is joined with: its name follows from what it is."""
-    digest = hashlib.sha256(msgspec.json.encode(known)).digest()
-    return sql("known_{}", int.from_bytes(digest[:6], "big"))
+    """Write the column of a trait's value beside the rows that it is joined with."""
+    return numbered("known", known)
 
 
 def typed_value(value: Readable, kind: Kind, epoch: int, zone: str) -> Fragment:

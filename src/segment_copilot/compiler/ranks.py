@@ -151,7 +151,9 @@ def _amount(measured: Measured) -> tuple[Fragment, Fragment]:
             if measured.metric == "sum":
                 return whole, sql("{} > 0", count)
             part = sql("toInt256('{}')", 2**_BITS)
-            return sql("intDiv(toInt256({}) * {}, toInt256({}))", whole, part, count), sql("{} > 0", count)
+            # The server may divide before it leaves out those who have none.
+            average = sql("intDiv(toInt256({}) * {}, toInt256(greatest({}, 1)))", whole, part, count)
+            return average, sql("{} > 0", count)
         case "min" | "max":
             extreme = aggregate("min" if measured.metric == "min" else "max", None, number_of(measured.path))
             # The sign of 0 makes no difference, nor may it to what is turned round.

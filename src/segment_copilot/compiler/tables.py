@@ -145,6 +145,10 @@ class Tables:
             self._links = sql("LEFT ANY JOIN {} AS links ON stored.user_key = links.alias_key", linked)
             self.person_key = sql("if(links.person_key = 0, stored.user_key, links.person_key)")
         self.key = sql("{} AS user_key", self.person_key) if self.is_linked else self.person_key
+        self.join_key = self.person_key
+        """What rows of one person have in common: the server joins only by what stands in the rows."""
+        if person is not None and self.is_linked:
+            self.join_key = sql("stored.tenant_id")  # all rows are one person's, whose key is in none of them
         self.rows_beside: Fragment | None = None
         """What rows of events and traits are joined with."""
         is_tenant = sql("tenant_id = {}", self.tenant)
@@ -161,7 +165,7 @@ class Tables:
     def beside(self, rows: Fragment) -> Tables:
         """Return the same, whose events and traits are read with the columns of *rows* of `known_key` beside them."""
         other = copy(self)
-        other.rows_beside = sql("LEFT ANY JOIN {} AS known ON {} = known.known_key", rows, self.person_key)
+        other.rows_beside = sql("LEFT ANY JOIN {} AS known ON {} = known.known_key", rows, self.join_key)
         return other
 
     def events(self, names: tuple[str, ...] | None, conditions: Iterable[Fragment] = ()) -> Fragment:

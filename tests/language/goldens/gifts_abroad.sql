@@ -16,7 +16,7 @@ WHERE tenant_id = {tenant:UInt32}
     SELECT user_key
     FROM events
     LEFT ANY JOIN (
-      SELECT user_key AS known_key, argMax(tuple(value.{p5:Identifier}.:String), concat(reverse(reinterpretAsFixedString(toUInt64((toUnixTimestamp64Micro(occurred_at) + 2208988800000001)))), event_id)).1 AS known_47578948538721
+      SELECT user_key AS known_key, argMax(tuple(value.{p5:Identifier}.:String), concat(reverse(reinterpretAsFixedString(toUInt64((toUnixTimestamp64Micro(occurred_at) + 2208988800000001)))), event_id)).1 AS known_0
       FROM traits
       WHERE tenant_id = {tenant:UInt32}
         AND property = {p4:String}
@@ -26,7 +26,7 @@ WHERE tenant_id = {tenant:UInt32}
     WHERE tenant_id = {tenant:UInt32}
       AND event_type = {p6:String}
       AND occurred_at <= {as_of:DateTime64(6, 'UTC')}
-      AND ((NOT ifNull((payload.{p2:Identifier}.:String) = (known_47578948538721), 0)))
+      AND ((NOT ifNull((payload.{p2:Identifier}.:String) = (known_0), 0)))
     GROUP BY user_key
     HAVING (count() >= {p3:UInt64})
   )

@@ -27,6 +27,7 @@ from segment_copilot.compiler import (
     render_narrowing,
     render_persons,
     render_preview,
+    render_preview_of_many,
 )
 from segment_copilot.language import decode, parse
 from segment_copilot.language.catalog import Catalog
@@ -77,6 +78,7 @@ def compiled(
         *(render_members(plan, shape=shape, traits=traits) for shape in shapes for traits in tables),
         *(render_keys(plan, shape=shape) for shape in shapes),
         render_preview(plan, sample=10),
+        render_preview_of_many(plan, leaves(plan.root), sample=10),
         render_counts(plan, leaves(plan.root)),
         render_narrowing(plan, Conditions("AND", (plan.root,), (plan.root,)), leaves(plan.root)),
         render_membership_insert(plan, segment_id=1, run_id=RUN_ID),
@@ -103,8 +105,8 @@ def with_strings(item: Any, text: str) -> Any:
     if not isinstance(item, dict):
         return item
     changed = {key: with_strings(value, text) for key, value in item.items()}
-    if "property" in item:
-        changed["property"] = as_path(text)
+    for name in item.keys() & {"property", "trait", "any_of"}:
+        changed[name] = as_path(text)
     if "event_type" in item:
         changed["event_type"] = with_names(item["event_type"], text)
     for name in item.keys() & {"events", "none_between"}:
@@ -113,7 +115,7 @@ def with_strings(item: Any, text: str) -> Any:
         changed["salt"] = text or "s"
     if "operator" in item and compares_strings(item):
         for name in item.keys() & {"value", "value2"}:
-            changed[name] = with_text(item[name], re.escape(text) if item["operator"] == "matches_regex" else text)
+            changed[name] = with_text(changed[name], re.escape(text) if item["operator"] == "matches_regex" else text)
     return changed
 
 
@@ -157,6 +159,15 @@ def compares_strings(test: Json) -> bool:
 # Every place that there is.
 
 
+DATES: dict[str, Any] = {
+    "length": "30d",
+    "window": {"period": "this_month"},
+    "season": {"month": 6},
+    "one": "2026-06-01",
+}
+"""What the operators of dates alone compare with: nothing that another string could stand for."""
+
+
 def string_tests() -> list[Json]:
     """Every operator that compares with a string, in both cases; every other operator once, for the property's name."""
     tests: list[Json] = []
@@ -165,7 +176,7 @@ def string_tests() -> list[Json]:
         if row.takes == "nothing":
             tests.append(operator)
         elif row.types == DATETIMES:
-            tests.append(operator | {"value": "30d" if row.takes == "length" else "2026-06-01"})
+            tests.append(operator | {"value": DATES[row.takes]})
         else:
             told = {"value_type": "string"} if "string" in row.types else {}
             wanted = operator | {"value": "a" if row.takes == "one" else ["a", "a"]} | told
@@ -175,17 +186,32 @@ def string_tests() -> list[Json]:
     return [{"property": "p"} | test for test in [*tests, pair, *numbers]]
 
 
+def beside_tests(*, of_event: bool) -> list[Json]:
+    """Every operator that compares with another stored value, as texts where it can."""
+    tests: list[Json] = []
+    for row in OPERATORS.values():
+        if row.takes_other:
+            told = {"value_type": "string" if "string" in row.types else "datetime"}
+            test = {"property": "p", "operator": row.name, "value": {"trait": "p"}} | told
+            tests += [test, test | {"value": {"property": "p"}}] if of_event else [test]
+    return tests
+
+
 def in_every_place() -> Json:
     """A definition that has every place for a string at least once."""
     tests = string_tests()
     pair = next(test for test in tests if "value2" in test)
+    beside = beside_tests(of_event=True)
+    of_items = {"any_of": "p", "conditions": [*tests, *beside]}
     match = {"event_type": NAME, "where": [tests[0]]}
     leaves: list[Json] = [
-        *({"type": "user_property"} | test for test in tests),
+        *({"type": "user_property"} | test for test in [*tests, *beside_tests(of_event=False)]),
         *(
             {"type": "event_property", "event_type": NAME, "occurrence": occurrence} | test
             for occurrence, test in zip(("latest", "first", "any", "every"), [*tests[:3], pair], strict=True)
         ),
+        *({"type": "event_property", "event_type": NAME} | test for test in beside[:2]),
+        {"type": "event_count", "event_type": NAME, "where": {"logic": "OR", "conditions": [of_items, *beside]}},
         {"type": "event_count", "event_type": [NAME, NAME], "where": {"logic": "OR", "conditions": tests}},
         {"type": "event_count", "window_days": 30} | match,
         {"type": "recency", "operator": "lte", "window_days": 30} | match,
