@@ -34,6 +34,7 @@ BEYOND_A_SCHEMA: Final[Mapping[str, str]] = {
     "reversed_range": "the lower end comes first",
     "two_windows": "window_days or window",
     "bad_window": "the span of a sequence is a length",
+    "too_many_decimals": "a number of decimals is no multiple, as numbers are binary",
     "star_not_alone": "* stands alone",
     "duplicate_property": "a property is declared once",
     "conflicting_properties": "nothing lies inside what is declared as no object",

@@ -17,11 +17,18 @@ from segment_copilot.language.window_checks import MAX_DAYS, MONTHS
 Schema = dict[str, Any]
 
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+
+
+def _with(name: str) -> Schema:
+    """Require a field, named where it is required: beside a discriminator a linter looks for it there."""
+    return {"properties": {name: {}}, "required": [name]}
+
+
 _WINDOW_FORMS: Final[list[Schema]] = [
-    {"required": ["last"]},
-    {"anyOf": [{"required": ["from"]}, {"required": ["to"]}]},
-    {"required": ["between"]},
-    {"required": ["period"]},
+    _with("last"),
+    {"anyOf": [_with("from"), _with("to")]},
+    _with("between"),
+    _with("period"),
 ]
 _FORMS: Final[dict[str, Schema]] = {
     "LocalTime": {"anyOf": [{"required": ["weekdays"]}, {"required": ["hours"]}]},
@@ -31,24 +38,21 @@ _FORMS: Final[dict[str, Schema]] = {
             for names in (("property", "operator"), ("any_of", "conditions"))
         ]
     },
-    "Rank": {"oneOf": [{"properties": {name: {}}, "required": [name]} for name in RANKED]},
+    "Rank": {"oneOf": [_with(name) for name in RANKED]},
     "Measure": {
         "oneOf": [
-            {"properties": {"measure": {"enum": sorted(OF_EVENTS)}, "property": False}},
+            {"properties": {"measure": {"enum": sorted(OF_EVENTS)}}, "not": _with("property")},
             {
                 "properties": {"measure": {"not": {"enum": sorted(OF_EVENTS)}}, "property": {}},
                 "required": ["property"],
             },
         ]
     },
-    # Beside a discriminator a linter looks for what is required where it is required, so it is named there again.
-    "SegmentMembership": {
-        "oneOf": [{"properties": {name: {}}, "required": [name]} for name in ("segment_id", "segment_ids")]
-    },
+    "SegmentMembership": {"oneOf": [_with(name) for name in ("segment_id", "segment_ids")]},
     "Window": {"oneOf": _WINDOW_FORMS, "dependentRequired": {"days": ["last"]}},
-    "DateWindow": {"oneOf": [*_WINDOW_FORMS, {"required": ["month"]}], "dependentRequired": {"days": ["last"]}},
+    "DateWindow": {"oneOf": [*_WINDOW_FORMS, _with("month")], "dependentRequired": {"days": ["last"]}},
     "ValueObject": {
-        "oneOf": [*_WINDOW_FORMS, *({"required": [name]} for name in ("month", "trait", "property"))],
+        "oneOf": [*_WINDOW_FORMS, *(_with(name) for name in ("month", "trait", "property"))],
         "dependentRequired": {"days": ["last"]},
     },
 }
