@@ -222,3 +222,11 @@ def test_however_involved_a_text_is_the_work_is_bounded(text: str) -> None:
 
     few = understand(" ".join([text] * 4), DEMO, AS_OF, DEMO.timezone)
     assert few.steps <= 2_500
+
+
+def test_what_is_denied_in_another_clause_turns_no_number_around() -> None:
+    text = "Customers worth more than five hundred dollars in total who did not buy anything in the past 30 days"
+
+    found = understand(text, DEMO, AS_OF, DEMO.timezone).candidates
+
+    assert not [one for one in found if "≤500" in write_definition(one.definition) and not one.left]

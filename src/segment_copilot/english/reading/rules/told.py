@@ -9,7 +9,7 @@ from msgspec import UNSET, Struct, structs
 
 from segment_copilot.english import lexicon
 from segment_copilot.english.reading.amounts import TEXTS, Plan, Tests, add, plans, text_test, truth, value_tests
-from segment_copilot.english.reading.anchors import WindowAnchor, mask
+from segment_copilot.english.reading.anchors import WindowAnchor, WordAnchor, mask
 from segment_copilot.english.reading.meanings import Clause, Reading, Tree, timed
 from segment_copilot.english.reading.spans import Mention, Span, days_in, one_tree, union
 from segment_copilot.english.times.date_tests import date_tests
@@ -64,13 +64,19 @@ def _said(span: Span, mention: Mention, taken: int, *, bare: bool) -> Said | Non
         add(features, "value:truth")
     negations = [one for one in span.negations if not one.mask & used]
     windows = [one for one in span.windows if not one.mask & taken and (bare or not one.bare)]
-    if len(negations) > 1 or len(windows) > 1:
+    if len(negations) > 1 or len(windows) > 1 or (negations and _is_of_another(span, negations[0])):
         return None
     if negations:
         used |= union(negations)
         if negations[0].start > max(mention.mask.bit_length() - 1, 0) and mention.mask:
             features["not:behind"] = 1
     return Said(tests, values.each, used, features, bool(negations), windows[0] if windows else None)
+
+
+def _is_of_another(span: Span, negation: WordAnchor) -> bool:
+    """Return whether "not" stands in another clause than a number: "worth more than 500 who did not buy …" denies no worth."""
+    joints = (one for one in span.inside if one.kind in {"rel", "but", "and"} and one.end <= negation.start)
+    return any(number.end <= joint.start for joint in joints for number in span.quantities)
 
 
 def _with_texts(span: Span, mention: Mention, values: Tests, taken: int) -> Tests:
