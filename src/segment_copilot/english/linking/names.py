@@ -419,6 +419,9 @@ def money_rank(field: Field) -> int:
     return min((rank for rank, name in enumerate(_MONEY) if stem(name) in words or name in words), default=len(_MONEY))
 
 
+_GLOSS: Final = 2  # words
+
+
 def _loosely(field: Field) -> Iterator[tuple[tuple[str, ...], Scalar, str]]:
     """Yield other words for values: in one word ("WhatsApp"), a part that tells ("Luis"), what means the same ("iPhone")."""
     whole = {text: (stem(text.lower()),) for text in field.texts if text.isalpha()}
@@ -427,6 +430,9 @@ def _loosely(field: Field) -> Iterator[tuple[tuple[str, ...], Scalar, str]]:
     for words, value in one.items():
         if words not in field.values:
             yield words, value, "value"
+    for words, value in field.values.items():  # "fee", where "cuota" is told to be the membership fee
+        if len(words) == _GLOSS and words[-1:] not in field.values and str(value).isalpha():
+            yield words[-1:], value, "part"
     for word, value in _parts(field).items():
         yield (word,), value, "part"
     for words, value in {**field.values, **one}.items():

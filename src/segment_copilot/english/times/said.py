@@ -8,7 +8,7 @@ from typing import Final
 
 from msgspec import structs
 
-from segment_copilot.english.times import phrases, when, windows
+from segment_copilot.english.times import ends, phrases, when, windows
 from segment_copilot.english.times.apart import apart, near
 from segment_copilot.english.times.dates import MONTHS, add_months
 from segment_copilot.english.times.relative import relative
@@ -20,7 +20,7 @@ def times_said(tokens: tuple[Token, ...], today: date) -> Iterator[tuple[int, in
     at, said = 0, None
     while at < len(tokens):
         read_window = (
-            relative(tokens, at, said) or apart(tokens, at) or near(tokens, at) or when.window(tokens, at, today)
+            relative(tokens, at, said) or apart(tokens, at) or near(tokens, at) or ends.window(tokens, at, today)
         )
         grown = read_window is not None and _is_grown(read_window[0])
         if read_window is not None and not grown and not _is_old(tokens, at, read_window[1]):

@@ -76,7 +76,7 @@ def window(tokens: tuple[Token, ...], at: int, today: date) -> Read | None:
     found = _once(tokens, at, today)
     if found is None:
         return None
-    said, end = _whole_days(tokens, at, explained(tokens, found, today))
+    said, end = explained(tokens, found, today)
     return structs.replace(said, text=written(tokens[at:end])), end
 
 
@@ -87,34 +87,14 @@ def _once(tokens: tuple[Token, ...], at: int, today: date) -> Read | None:
         return found
     said, end = found
     now = said.kind == "last" or (said.kind in {"period", "range"} and said.after is not None and said.after > today)
-    return said, _past(tokens, end, _NOW) if now else end
-
-
-def _whole_days(tokens: tuple[Token, ...], at: int, read: Read) -> Read:
-    """Return a length in days as whole days where today is left out: "the last 7 full days", "14 days, today excluded"."""
-    said, end = read
-    if said.kind != "last" or said.length is None or said.length.unit not in {"d", "w"}:
-        return read
-    whole = any(token.lower in phrases.WHOLE for token in tokens[at:end])
-    behind = _past(tokens, end, _WITHOUT_TODAY)
-    return (structs.replace(said, complete=True), behind) if whole or behind > end else read
-
-
-_WITHOUT_TODAY: Final = tuple(
-    tuple(words.split())
-    for words in (
-        "today excluded", "excluding today", "today left out", "leaving out today", "not counting today", "today not counted",
-        "without today", "today not included", "not including today", "before today", "until yesterday", "up to yesterday",
-        "ending yesterday", "today apart", "today is out", "excl today", "excl . today", "up to and including yesterday",
-    )
-)  # fmt: skip
+    return said, past(tokens, end, _NOW) if now else end
 
 
 def _lower(tokens: tuple[Token, ...], at: int) -> str:
     return tokens[at].lower if 0 <= at < len(tokens) else ""
 
 
-def _past(tokens: tuple[Token, ...], at: int, phrases_of: tuple[tuple[str, ...], ...]) -> int:
+def past(tokens: tuple[Token, ...], at: int, phrases_of: tuple[tuple[str, ...], ...]) -> int:
     """Return the position behind words that add nothing to a time, in brackets or not."""
     start = at + (_lower(tokens, at) in {",", "("})
     for words in phrases_of:
@@ -144,7 +124,7 @@ def _bounded(tokens: tuple[Token, ...], at: int, today: date) -> Read | None:
     found = stretch(tokens, start, today) or _called(tokens, start, today)
     if found is None or (found.first == found.after and word != "from") or _lower(tokens, found.end) in _NOT_DATED:
         return None
-    end = _past(tokens, found.end, _INCLUSIVE)
+    end = past(tokens, found.end, _INCLUSIVE)
     inside = end > found.end
     if word == "from" and _lower(tokens, end) not in {"on", "onward", "onwards", "forward"}:
         return None
@@ -169,7 +149,7 @@ def _calendar(tokens: tuple[Token, ...], at: int, today: date) -> Read | None:
             return None
     if found is None or _lower(tokens, found.end) in _NOT_DATED:
         return None
-    return _range(found.first, found.after, lead or "in"), _past(tokens, found.end, _INCLUSIVE)
+    return _range(found.first, found.after, lead or "in"), past(tokens, found.end, _INCLUSIVE)
 
 
 def _is_period(tokens: tuple[Token, ...], start: int, found: Stretch) -> bool:
@@ -308,7 +288,7 @@ def _days_told(tokens: tuple[Token, ...], at: int, said: windows.Window) -> Read
         return None
     low = day_number(tokens, at)
     high = day_number(tokens, low[1] + 1) if low and _lower(tokens, low[1]) in JOINTS else None
-    end = _past(tokens, high[1] if high else low[1], _INCLUSIVE) if low else at
+    end = past(tokens, high[1] if high else low[1], _INCLUSIVE) if low else at
     if low is None or _lower(tokens, end) != ")":
         return None
     try:
@@ -409,7 +389,7 @@ def _ahead(tokens: tuple[Token, ...], at: int, today: date) -> Read | None:
     read = phrases.length(tokens, start)
     if read is None or not (lead or _lower(tokens, start - 1) == "the"):
         return None
-    end = _past(tokens, read[1], _COMING)
+    end = past(tokens, read[1], _COMING)
     return (windows.Window("next", lead=lead, length=read[0]), end) if end > read[1] else None
 
 
@@ -418,7 +398,7 @@ def _running(tokens: tuple[Token, ...], at: int, today: date) -> Read | None:
     del today
     start, lead = _behind_lead(tokens, at)
     read = phrases.length(tokens, start) if _lower(tokens, start - 1) in {"the", "in", "within", "over"} else None
-    if read is None or _past(tokens, read[1], _NOW) == read[1]:
+    if read is None or past(tokens, read[1], _NOW) == read[1]:
         return None
     return windows.Window("last", lead=lead or "in", rolling=True, length=read[0]), read[1]
 
@@ -497,4 +477,4 @@ _READERS: Final[tuple[Callable[[tuple[Token, ...], int, date], Read | None], ...
 
 def past_inclusive(tokens: tuple[Token, ...], at: int) -> int:
     """Return the position behind words that say that both ends of a range belong to it."""
-    return _past(tokens, at, _INCLUSIVE)
+    return past(tokens, at, _INCLUSIVE)
