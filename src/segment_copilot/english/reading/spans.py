@@ -301,11 +301,10 @@ def _mention(
     for bit in (*own.values(), *described.values()):
         bits |= bit
     written = {*stems_of(one.name)}
-    if written <= span.typed:
-        features["event:literal"] = (
-            min(len(written), 3) / 2
-        )  # "placed an order" is order_placed, whatever else is a purchase
-    rank = said + told - 0.5 * missed - (2 if "event:reversal_unsaid" in features else 0)
+    literal = (
+        len(written) > 1 and written <= span.typed
+    )  # "placed an order" is order_placed, whatever else is a purchase
+    rank = said + told - 0.5 * missed - (2 if "event:reversal_unsaid" in features else 0) + literal
     if one.actions <= _SEEN:
         bits |= span.having(_SEEING) & ~union(span.windows)
     if any(bits & ~other.mask == 0 for other in (*span.segments, *span.values) if other.end - other.start > 1):
