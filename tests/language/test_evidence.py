@@ -10,6 +10,7 @@ import pytest
 from segment_copilot.compiler import UserEvidence, read_evidence, render_evidence
 from segment_copilot.stores.clickhouse import ClickHouse
 from segment_copilot.stores.postgres import Postgres
+from tests.support.engines import SHARDS
 from tests.support.language.data_sets import SEGMENT_IDS, DataSet, fetch_members, leaves_of, load_data_set
 from tests.support.language.strategies import Draw
 
@@ -51,7 +52,7 @@ async def test_every_verdict_is_what_the_interpreter_says_for_members_and_for_ot
             kinds |= {leaf["type"] for leaf in leaves}
             verdicts |= set(matches)
     assert verdicts == {True, False}
-    assert len(kinds) == 12, kinds
+    assert len(kinds) == (12 if SHARDS == 1 else 11), kinds  # over shards a rank is refused
 
 
 async def test_a_user_nobody_has_seen_is_in_nothing(module_clickhouse: ClickHouse, data: DataSet):
