@@ -24,10 +24,10 @@ WATCHERS = (
     "tests/language/test_smallest_comparisons.py",
     "tests/language/test_smallest_items.py",
     "tests/language/test_date_windows.py",
+    "tests/language/test_moves.py",
     "tests/language/test_semantics.py",
     "tests/language/test_identity.py",
     "tests/language/test_planning.py",
-    "tests/language/test_moves.py",
 )
 """The tests that are asked, in this order; the first failure is enough."""
 
