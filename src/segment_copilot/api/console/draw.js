@@ -47,6 +47,15 @@ export function bars(points, unit, title) {
   return h("div", {}, chart, points.some(({ partial }) => partial) && h("p", { class: "quiet small" }, "A paler bar is a day of which only a part is counted."), h("details", {}, h("summary", {}, "As a table"), rows));
 }
 
+/** How large the whole audience would be at values around a condition's own, which stands out; nothing where none were asked. */
+export function near({ neighbours = [], window_neighbours: lengths = [] }, { value, window_days: days, window } = {}) {
+  const row = (values, own) => values.length < 2 ? [] : h("p", { class: "near small" }, h("span", { class: "quiet" }, "Whole audience at "),
+    values.flatMap(({ value: one, words, matched_users: matched }, at) => [at ? " · " : "", h(one === own ? "strong" : "span", {}, `${words}: ${number(matched)}`)]));
+  const first = (values, known) => known.find((one) => values.some((each) => each.value === one));
+  const ofWindow = [days, window?.last];
+  return [row(neighbours, first(neighbours, [value, value?.last, ...ofWindow])), row(lengths, first(lengths, ofWindow))];
+}
+
 const short = (x) => (/^\d{4}-\d\d-\d\d$/.test(x) ? x.slice(5) : x.length > 12 ? `${x.slice(0, 11)}…` : x);
 
 function nice(most) {
