@@ -1,7 +1,7 @@
 // A definition to read: its conditions as a tree, how many each leaves, its SQL; and to change, with the count beside it.
 import { post } from "./api.js";
 import { failure, h, number, percent, working } from "./dom.js";
-import { near } from "./draw.js";
+import { meters, near } from "./draw.js";
 
 /** The conditions as a tree. `told` has the words and the count of each, by its pointer. */
 export function tree(definition, told) {
@@ -24,12 +24,7 @@ function group({ logic, conditions }, pointer, told) {
 /** What each step leaves of all users, as bars that get shorter. */
 export function waterfall({ stages, universe, matched_users: matched }) {
   const rows = [["all users", universe], ...stages.map((stage) => [(stage.role === "exclude" ? "not " : "") + stage.words, stage.audience_after])];
-  const cells = rows.flatMap(([words, left]) => {
-    const bar = h("span");
-    bar.style.width = `${universe ? (100 * left) / universe : 0}%`;
-    return [h("span", {}, words), h("span", { class: "meter", "aria-hidden": "true" }, bar), h("span", {}, number(left))];
-  });
-  return h("div", {}, h("div", { class: "waterfall" }, cells), h("p", {}, h("strong", {}, number(matched)), ` of ${number(universe)} users (${percent(matched, universe)})`));
+  return h("div", {}, meters(rows, universe), h("p", {}, h("strong", {}, number(matched)), ` of ${number(universe)} users (${percent(matched, universe)})`));
 }
 
 /** Everything about a definition that the service can say now; `counted` are conditions with neighbours, where a draft brought them. */
