@@ -24,6 +24,7 @@ WATCHERS = (
     "tests/language/test_regressions.py",
     "tests/language/test_smallest_comparisons.py",
     "tests/language/test_smallest_items.py",
+    "tests/language/test_same.py",
     "tests/language/test_date_windows.py",
     "tests/language/test_moves.py",
     "tests/language/test_semantics.py",
