@@ -114,8 +114,8 @@ class Lending:
         if failure is None:
             self._go_on()
             return
-        log.warning("postgres.not_opened", error=type(failure).__name__)
         if not self._pool.get_size() and not self._openings:  # nothing will become free
+            log.warning("postgres.not_opened", error=type(failure).__name__, waiting=len(self._waiting))
             while self._waiting:
                 mine = self._waiting.popleft()
                 if not mine.done():
