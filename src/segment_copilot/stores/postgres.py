@@ -24,13 +24,15 @@ import structlog
 
 from segment_copilot.errors import InvalidInput, QueryTimeout, Unavailable
 from segment_copilot.stores.confinement import whose
+from segment_copilot.stores.lending import Lending
 from segment_copilot.stores.pooled import TELL_IN_TRANSACTION, Pooled, PoolerFound
 
 log = structlog.get_logger()
 
 _AGAIN_SECONDS = (0.02, 0.07)  # until a SELECT whose connection was lost is tried once more
 _STATEMENT_SECONDS = 30
-_ACQUIRE_SECONDS = 2.0  # for a connection of the pool to become free, or a new one to open
+_ACQUIRE_SECONDS = 2.0  # for a connection of the pool to become free, be it a new one
+_START_SECONDS = 20.0  # for the first connection of a process: nobody waits for an answer yet
 _RELEASE_SECONDS = 1.0  # for a connection to be cleaned for its next user; after that it is closed
 _SILENCE_SECONDS = 5.0  # past the statement's own limit, after which the server counts as frozen
 _LISTENER_CHECK_SECONDS = 30.0
@@ -192,8 +194,8 @@ class Postgres:
     fails once. Nothing else is: the lost statement may have been done.
     """
 
-    def __init__(self, pool: Any, url: str) -> None:
-        self._pool = pool
+    def __init__(self, lending: Lending, url: str) -> None:
+        self._lending = lending
         self._url = url
 
     async def fetch(self, sql: str, *args: object) -> list[Record]:
@@ -238,9 +240,8 @@ class Postgres:
             await self._release(raw)
 
     async def _acquire(self) -> Any:
-        """Return a connection of the pool; there is nothing to wait for, and no time to limit, where one is free."""
         with _OUR_ERRORS:
-            raw = await self._pool.acquire(timeout=None if self._pool.get_idle_size() else _ACQUIRE_SECONDS)
+            raw = await self._lending.take(_ACQUIRE_SECONDS)
         if raw.is_confined and not raw.is_behind_pooler:
             try:
                 with _OUR_ERRORS:
@@ -253,7 +254,7 @@ class Postgres:
     async def _release(self, raw: Any) -> None:
         """Give it back. What the caller came for is done, or its exception is on the way out: trouble only ends a connection."""
         with suppress(*_TROUBLE):
-            await self._pool.release(raw, timeout=_RELEASE_SECONDS)
+            await self._lending.give(raw, _RELEASE_SECONDS)
 
     async def execute(self, sql: str, *args: object) -> int:
         """Run *sql* (several statements when there are no *args*); return how many rows the last one touched."""
@@ -399,9 +400,11 @@ async def open_postgres(url: str, *, pool: int = 10) -> AsyncGenerator[Postgres]
             raw_pool = await _pool(url, size=pool, statements=_STATEMENTS)
     except (ValueError, asyncpg.ClientConfigurationError) as error:
         raise InvalidInput("The PostgreSQL URL is not postgresql://user:password@host:port/database.") from error
+    lending = Lending(raw_pool, size=pool)
     try:
-        yield Postgres(raw_pool, url)
+        yield Postgres(lending, url)
     finally:
+        await lending.close()
         await _close(raw_pool)
 
 
@@ -430,7 +433,7 @@ async def _pool(url: str, *, size: int, statements: int) -> Any:
             url,
             min_size=1,
             max_size=size,
-            timeout=5,
+            timeout=_START_SECONDS,
             init=prepare,
             server_settings=_SERVER_SETTINGS | {"statement_timeout": f"{_STATEMENT_SECONDS}s"},
             connection_class=Pooled,
