@@ -18,6 +18,7 @@ from segment_copilot.english.reading.rules import (
     joins,
     labels,
     lists,
+    measures,
     occurrences,
     ordering,
     pointing,
@@ -438,6 +439,7 @@ def _leaves_of(span: Span) -> Iterator[Reading]:
         occurrences.one_of_them,
         occurrences.nothing_else,
         pointing.earlier,
+        *measures.RULES,
     ):
         yield from leaf(span)
     for mention in span.mentions:

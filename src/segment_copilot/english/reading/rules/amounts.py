@@ -97,6 +97,8 @@ def _aggregate(
     features = {**told.features, f"{rule}:{metric}": 1, f"measured:{how}": 1}
     if amount.currency:
         add(features, "measured:currency")
+    elif amount.bare and metric in {"max", "min"} and any(gap(word, one) == 0 for word in span.metrics):
+        add(features, "measured:ranked")  # "the 100 biggest" are not one of 100
     made = clause(node, used, told.tests, told.window, positive=not told.negative)
     return reading(span, rule, made, used, "event", features)
 
