@@ -28,6 +28,9 @@ _DATED: Final = {
     "in_next",
     "anniversary_in_next",
     "anniversary_in_last",
+    "anniversary_in",
+    "in_window",
+    "not_in_window",
 }
 
 

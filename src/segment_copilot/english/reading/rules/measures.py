@@ -32,18 +32,8 @@ class Measured(Struct, frozen=True):
 
 
 def _said_at(span: Span, part: str) -> Iterator[tuple[int, int, str]]:
-    """Yield from where to where phrases of a kind stand in a part, the longest at each place, and what each says."""
-    known = lexicon.phrases("measured", part)
-    sizes = sorted({len(phrase) for phrase in known}, reverse=True)
-    at = span.start
-    while at < span.end:
-        for size in sizes:
-            kind = known.get(tuple(span.lower(place) for place in range(at, min(at + size, span.end))))
-            if kind is not None and at + size <= span.end:
-                yield at, at + size, kind
-                at += size - 1
-                break
-        at += 1
+    """Yield from where to where phrases of a kind stand in a part, and what each says."""
+    return lexicon.standing("measured", part, [token.lower for token in span.found.tokens], span.start, span.end)
 
 
 def _measures(span: Span, taken: int) -> Iterator[Measured]:
@@ -172,7 +162,7 @@ def compare(span: Span) -> Iterator[Reading]:
         before, behind = Span(span.found, span.start, head.left), Span(span.found, head.right, span.end)
         if any(not one.mask & head.used for one in (*before.quantities, *behind.quantities)):
             continue
-        for one in list(_measures(before, head.used))[: _MOST]:
+        for one in list(_measures(before, head.used))[:_MOST]:
             for other, how in _others(one, behind, head):
                 left, right = one.measure, other.measure
                 if left.window is UNSET and right.window is not UNSET and how == "event":
@@ -200,7 +190,7 @@ def _others(one: Measured, behind: Span, head: _Head) -> Iterator[tuple[Measured
         if not rest or not behind.mentions:
             measure = _within(structs.replace(one.measure, window=UNSET), at)
             yield structs.replace(one, measure=measure, used=at.mask | behind.pronouns), "time"
-    for other in list(_measures(behind, head.used))[: _MOST]:
+    for other in list(_measures(behind, head.used))[:_MOST]:
         if other.event != one.event or other.measure.where != one.measure.where:
             same = other.measure.measure == one.measure.measure
             yield other, "event" if same else "other"
