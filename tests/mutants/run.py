@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import NamedTuple
 
@@ -71,15 +71,19 @@ def verdict(patch: Path | None) -> Verdict:
 
 
 def main(names: list[str]) -> int:
-    """Run all patches, or those named: two at a time, each with engines of its own."""
+    """Run all patches, or those named: two at a time, each with engines of its own. What was wrong stands at the end."""
     patches = [None, *(path for path in sorted(HERE.glob("*.patch")) if not names or path.stem in names)]
-    wrong = 0 if len(patches) > 1 else 1  # no bug was planted: nothing was shown
+    wrong = [] if len(patches) > 1 else ["no bug was planted: nothing was shown\n"]
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        for patch, found in zip(patches, pool.map(verdict, patches), strict=True):
-            wrong += not found.is_right
-            sys.stdout.write(f"{patch.stem if patch else 'no bug'}: {found.words}\n")
+        running = {pool.submit(verdict, patch): patch for patch in patches}
+        for ended in as_completed(running):
+            patch, found = running[ended], ended.result()
+            told = f"{patch.stem if patch else 'no bug'}: {found.words}\n"
+            sys.stdout.write(told)
             sys.stdout.flush()
-    sys.stdout.write(f"{len(patches) - wrong} passed, {wrong} failed\n")
+            if not found.is_right:
+                wrong.append(told)
+    sys.stdout.write(f"{len(patches) - len(wrong)} passed, {len(wrong)} failed\n{''.join(wrong)}")
     return 1 if wrong else 0
 
 
