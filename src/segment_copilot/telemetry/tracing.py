@@ -35,7 +35,7 @@ class Missing(Exception):
 
 
 class Span(Protocol):
-    """What a span takes; of OpenTelemetry's own interface the part that is used."""
+    """A span takes these: the part of OpenTelemetry's own interface that is used."""
 
     def set_attribute(self, key: str, value: Any) -> None:
         """Set an attribute."""
