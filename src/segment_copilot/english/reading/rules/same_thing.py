@@ -14,7 +14,6 @@ from segment_copilot.english.reading.rules.ordering import then
 from segment_copilot.english.reading.rules.sharing import Between, Rule, both
 from segment_copilot.english.words.stems import stem
 from segment_copilot.language import EventSequence, Step
-from segment_copilot.language.nodes import PropertyTest
 
 _JOINTS: Final = frozenset({"then", "after", "before", "within_of", "and", "comma", "but", "stop", "soft"})
 _IDENTITY: Final = frozenset(concept(stem(word)) for word in ("id", "code", "sku", "key", "number", "name"))
@@ -41,15 +40,14 @@ def _with_same(tree: Tree | None, found: Anchors, at: int) -> Iterator[tuple[tup
     if part is None or tree is None:
         return
     node = cast("EventSequence", part.condition)
-    events = {step if isinstance(step, str) else step.event_type for step in node.events}
-    if node.same is not UNSET or not all(isinstance(event, str) for event in events):
-        return
+    said_events = [step if isinstance(step, str) else step.event_type for step in node.events]
+    events = {event for event in said_events if isinstance(event, str)}
+    if node.same is not UNSET or not all(isinstance(event, str) for event in said_events):
+        return  # a step of several event types
     for size in range(min(_LONGEST, len(found.tokens) - at - 1), 0, -1):
         said = tuple(concept(token.stem) for token in found.tokens[at + 1 : at + 1 + size])
-        named = {(place.path, how) for event in events for place, how in _named(found, str(event), said)}
-        shared = sorted(
-            (how, path) for path, how in named if all(found.names.has(str(event), {path}) for event in events)
-        )
+        named = {(place.path, how) for event in events for place, how in _named(found, event, said)}
+        shared = sorted((how, path) for path, how in named if all(found.names.has(event, {path}) for event in events))
         for how, path in shared:
             used = part.used | mask(at, at + 1 + size)
             steps = [_without_is_set(step, path) for step in node.events]
@@ -61,13 +59,9 @@ def _with_same(tree: Tree | None, found: Anchors, at: int) -> Iterator[tuple[tup
 
 def _without_is_set(step: str | Step, path: str) -> str | Step:
     """Return a step without the test that a field is there, which is what "the same" asks of every step."""
-    if isinstance(step, str) or step.where is UNSET:
+    if isinstance(step, str) or not isinstance(step.where, list):
         return step
-    where = [
-        test
-        for test in step.where
-        if not (isinstance(test, PropertyTest) and (test.property, test.operator) == (path, "is_set"))
-    ]
+    where = [test for test in step.where if (test.property, test.operator) != (path, "is_set")]
     bare = not where and step.within is UNSET and step.at is UNSET and isinstance(step.event_type, str)
     return cast("str", step.event_type) if bare else structs.replace(step, where=where or UNSET)
 
