@@ -11,14 +11,19 @@ Here opening belongs to the pool. It goes on when nobody waits any more, and the
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from typing import Any
 
 import structlog
 
 from segment_copilot.errors import Unavailable
+from segment_copilot.telemetry.metrics import POOL_TIMEOUTS, WAIT_SECONDS
+from segment_copilot.telemetry.pools import PoolState
 
 log = structlog.get_logger()
+
+_WAIT = WAIT_SECONDS.labels("postgres")
 
 OPEN_SECONDS = 5.0
 """Until a connection that is being opened is given up."""
@@ -41,17 +46,21 @@ class Lending:
             Unavailable: None became free within so many seconds.
         """
         if not self._waiting and self._pool.get_idle_size() > self._called:
+            _WAIT.observe(0)
             return await self._pool.acquire()  # there is nothing to wait for, and no time to limit
+        started = time.perf_counter()
         limit = asyncio.timeout(seconds)
         try:
             async with limit:
                 while True:
                     await self._turn()
                     if self._pool.get_idle_size():  # it may have been lost meanwhile
+                        _WAIT.observe(time.perf_counter() - started)
                         return await self._pool.acquire()
         except TimeoutError:
             if not limit.expired():
                 raise
+        POOL_TIMEOUTS.labels("postgres").inc()
         is_full = self._pool.get_size() >= self._size
         detail = "Every PostgreSQL connection is busy." if is_full else "PostgreSQL does not answer."
         raise Unavailable(detail)
@@ -65,6 +74,11 @@ class Lending:
             raise
         finally:
             self._go_on()
+
+    def state(self) -> PoolState:
+        """Return how full the pool is now, and how many wait."""
+        size, idle = self._pool.get_size(), self._pool.get_idle_size()
+        return PoolState(used=size - idle, idle=idle, most=self._size, waiting=len(self._waiting))
 
     async def close(self) -> None:
         """Open no more. The pool is closed by whoever opened it."""
