@@ -30,9 +30,10 @@ from asynch.proto.result import QueryInfo
 from msgspec import Struct
 
 from segment_copilot.errors import QueryTimeout, Unavailable
+from segment_copilot.stores.aside import Aside
 from segment_copilot.stores.clickhouse_urls import CONNECT_SECONDS, read_url
 from segment_copilot.stores.columns import check_column
-from segment_copilot.stores.limits import LIMITS, Purpose
+from segment_copilot.stores.limits import INSERTING, LIMITS, LONG, Purpose, settings_of
 from segment_copilot.stores.literals import identifier, lower
 from segment_copilot.stores.merging import Merge
 from segment_copilot.stores.refusals import ClickHouseError, refusal
@@ -40,34 +41,6 @@ from segment_copilot.stores.turns import FairTurns, PlanningTurns, Turn
 
 log = structlog.get_logger()
 logging.getLogger("asynch").setLevel(logging.WARNING)  # at DEBUG it writes every query with its values
-
-_SETTINGS = {
-    "timeout_overflow_mode": "throw",  # "break" answers with part of the rows and no error
-    "result_overflow_mode": "throw",
-    "read_overflow_mode": "throw",
-    "max_query_size": 16 * 2**20,  # lowered text carries its values: 10,000 of them pass the default of 256 KiB
-    # A hundred conditions exceed the defaults of 50,000, 500,000 and 1,000,000; what a query costs is limited by its time.
-    "max_ast_elements": 10_000_000,
-    "max_expanded_ast_elements": 10_000_000,
-    "max_parser_backtracks": 100_000_000,
-    "session_timezone": "UTC",
-    # Two passes over the conditions that find nothing in compiled SQL and cost half of a long query's planning.
-    "optimize_and_compare_chain": 0,
-    "optimize_extract_common_expressions": 0,
-}
-_INSERT_SETTINGS = {
-    "async_insert": 0,  # an answer means stored
-    "max_partitions_per_insert_block": 0,  # a block of history spans as many months as it does
-    # JSON keeps what was sent: dates stay strings, booleans beside numbers or strings in a list stay booleans,
-    # a dot in a key stays a dot, a key given twice counts once.
-    "input_format_try_infer_dates": 0,
-    "input_format_try_infer_datetimes": 0,
-    "input_format_json_read_bools_as_numbers": 0,
-    "input_format_json_read_bools_as_strings": 0,
-    "input_format_json_read_numbers_as_strings": 0,
-    "json_type_escape_dots_in_keys": 1,
-    "type_json_skip_duplicated_paths": 1,
-}
 
 _ACQUIRE_SECONDS = 2.0  # for a connection of the pool to become free
 _QUEUE_SECONDS = 5.0  # for a tenant's turn, of queries that people wait for
@@ -181,7 +154,8 @@ class Session:
         merge: Merge | None = None,  # noqa: ARG002  # of a cluster
     ) -> Result:
         """Run a query and return all its rows, like `ClickHouse.fetch`; one with an id of its own is not killed with us."""
-        started, text, settings = time.perf_counter(), lower(sql, params or {}), _settings(self._purpose)
+        started, text = time.perf_counter(), lower(sql, params or {})
+        settings = settings_of(self._purpose, size=len(sql))
         query_id = query_id or self._query_id
         async with self._turn(sql, params, self._purpose) as turn:
             columns, rows = await self._connection.run(text, query_id=query_id, settings=settings, turn=turn)
@@ -203,7 +177,7 @@ class Session:
     ) -> None:
         """Insert *rows* as one block, like `ClickHouse.insert`; *tenant* says whose users they are, where no column does."""
         if rows:
-            settings, text = _settings(self._purpose) | _INSERT_SETTINGS, _insert_into(table, columns)
+            settings, text = settings_of(self._purpose) | INSERTING, _insert_into(table, columns)
             await self._connection.insert(text, rows, query_id=self._query_id, settings=settings)
 
 
@@ -221,6 +195,7 @@ class ClickHouse:
         self._idle: list[_Connection] = []  # the last used first: the others may fade
         self._kills: set[asyncio.Task[None]] = set()
         self._turns = PlanningTurns()
+        self.aside = Aside()  # for whoever writes long queries, too: there is one thread for all of it
 
     @property
     def database(self) -> str:
@@ -241,12 +216,14 @@ class ClickHouse:
 
         In a cluster *merge* says how the rows of its shards go together, or *user* of whom alone is asked: their shard is.
         """
-        text = lower(sql, params or {})
+        tenant = (params or {}).get("tenant")
+        text = await self.aside.do(tenant, lambda: lower(sql, params or {}), is_long=len(sql) >= LONG)
         query_id = query_id or uuid4().hex
         started = time.perf_counter()
-        tenant = (params or {}).get("tenant")
         async with self._turn(sql, params, purpose) as turn, self._query(purpose, query_id, turn, tenant) as connection:
-            settings = _settings(purpose) | ({} if tenant is None else {"quota_key": f"tenant {tenant}"})
+            settings = settings_of(purpose, size=len(sql)) | (
+                {} if tenant is None else {"quota_key": f"tenant {tenant}"}
+            )
             columns, rows = await connection.run(text, query_id=query_id, settings=settings, turn=turn)
         duration_ms = _log_query(purpose, query_id, started=started, rows=len(rows))
         return Result(columns, rows, query_id, duration_ms)
@@ -313,7 +290,7 @@ class ClickHouse:
         if not rows:
             return 0
         query_id, text = uuid4().hex, _insert_into(table, columns)
-        settings = _settings(purpose) | _INSERT_SETTINGS | {"insert_deduplication_token": token}
+        settings = settings_of(purpose) | INSERTING | {"insert_deduplication_token": token}
         started = time.perf_counter()
         async with self._query(purpose, query_id) as connection:
             await connection.insert(text, rows, query_id=query_id, settings=settings)
@@ -465,19 +442,6 @@ async def open_clickhouse(url: str, *, pool: int = 8, of_one: int = 0) -> AsyncG
 def _insert_into(table: str, columns: Sequence[str]) -> str:
     names = ", ".join(identifier(column) for column in columns)
     return f"INSERT INTO {identifier(table)} ({names}) VALUES"
-
-
-def _settings(purpose: Purpose) -> dict[str, Any]:
-    limits = LIMITS[purpose]
-    return _SETTINGS | {
-        "max_execution_time": limits.seconds,
-        "max_memory_usage": int(limits.gibibytes * 2**30),
-        "max_result_rows": limits.result_rows,
-        "max_rows_to_read": limits.rows_read,
-        "priority": limits.priority,
-        "log_comment": f"segment-copilot {purpose}",
-        **({"max_threads": limits.threads} if limits.threads else {}),
-    }
 
 
 def _translate(error: BaseException, *, lost: bool) -> BaseException:
