@@ -12,9 +12,9 @@ import pytest
 from segment_copilot.activations.secrets import Secrets, new_key
 from segment_copilot.demo.loading import SLUG
 from segment_copilot.doctor import Check, examine
-from segment_copilot.doctor.queues import QUEUES
 from segment_copilot.resources import open_resources
 from segment_copilot.settings import read_settings
+from segment_copilot.stores.backlog import BACKLOGS
 from segment_copilot.stores.postgres import open_postgres
 from tests.support.databases import run_clickhouse, run_postgres, with_database
 from tests.support.engines import Servers
@@ -288,7 +288,7 @@ STORED = (
 
 
 async def test_every_queue_whose_oldest_waits_for_hours(database_url: str, clickhouse_url: str):
-    assert {queue.name for queue in QUEUES} == WAITING.keys()
+    assert {queue.name for queue in BACKLOGS} == WAITING.keys()
     await run_postgres(database_url, *STORED, *WAITING.values())
 
     found = await checks(database_url, clickhouse_url)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from segment_copilot.errors import InvalidInput, QueryTimeout, QueryTooExpensive, Unavailable
-from segment_copilot.stores import limits as module
+from segment_copilot.stores import clickhouse_settings as module
 from segment_copilot.stores.clickhouse import LIMITS, ClickHouse, ClickHouseError, Purpose, open_clickhouse
 from segment_copilot.stores.limits import LONG
 
@@ -163,7 +163,7 @@ async def test_our_own_mistake_keeps_the_code_of_the_server(clickhouse: ClickHou
 async def test_a_setting_the_server_does_not_know_is_an_error(
     clickhouse: ClickHouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(module._EVERY, "no_such_setting", 1)
+    monkeypatch.setitem(module._SETTINGS, "no_such_setting", 1)
     with pytest.raises(ClickHouseError) as caught:
         await clickhouse.fetch("SELECT 1", purpose="preview")
     assert caught.value.code == 115

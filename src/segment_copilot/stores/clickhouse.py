@@ -31,13 +31,17 @@ from msgspec import Struct
 
 from segment_copilot.errors import QueryTimeout, Unavailable
 from segment_copilot.stores.aside import Aside
+from segment_copilot.stores.clickhouse_settings import INSERT_SETTINGS, settings_of
 from segment_copilot.stores.clickhouse_urls import CONNECT_SECONDS, read_url
 from segment_copilot.stores.columns import check_column
-from segment_copilot.stores.limits import INSERTING, LIMITS, LONG, Purpose, settings_of
+from segment_copilot.stores.limits import LIMITS, LONG, Purpose
 from segment_copilot.stores.literals import identifier, lower
 from segment_copilot.stores.merging import Merge
 from segment_copilot.stores.refusals import ClickHouseError, refusal
 from segment_copilot.stores.turns import FairTurns, PlanningTurns, Turn
+from segment_copilot.telemetry import tracing
+from segment_copilot.telemetry.metrics import POOL_TIMEOUTS, WAIT_SECONDS, count_query
+from segment_copilot.telemetry.pools import PoolState, unwatch_pool, watch_pool
 
 log = structlog.get_logger()
 logging.getLogger("asynch").setLevel(logging.WARNING)  # at DEBUG it writes every query with its values
@@ -139,7 +143,10 @@ class _Connection:
 class Session:
     """A session of the server for one task: its temporary tables stand before others of the same name."""
 
-    def __init__(self, connection: _Connection, purpose: Purpose, query_id: str, turn: _Turns) -> None:
+    def __init__(
+        self, connection: _Connection, purpose: Purpose, query_id: str, turn: _Turns, *, database: str
+    ) -> None:
+        self._database = database
         self._connection = connection
         self._purpose: Purpose = purpose
         self._query_id = query_id
@@ -158,7 +165,9 @@ class Session:
         settings = settings_of(self._purpose, size=len(sql))
         query_id = query_id or self._query_id
         async with self._turn(sql, params, self._purpose) as turn:
-            columns, rows = await self._connection.run(text, query_id=query_id, settings=settings, turn=turn)
+            with tracing.query(self._purpose, query_id, self._database):
+                settings |= _traced()
+                columns, rows = await self._connection.run(text, query_id=query_id, settings=settings, turn=turn)
         duration_ms = _log_query(self._purpose, query_id, started=started, rows=len(rows))
         return Result(columns, rows, query_id, duration_ms)
 
@@ -177,7 +186,7 @@ class Session:
     ) -> None:
         """Insert *rows* as one block, like `ClickHouse.insert`; *tenant* says whose users they are, where no column does."""
         if rows:
-            settings, text = settings_of(self._purpose) | INSERTING, _insert_into(table, columns)
+            settings, text = settings_of(self._purpose) | INSERT_SETTINGS, _insert_into(table, columns)
             await self._connection.insert(text, rows, query_id=self._query_id, settings=settings)
 
 
@@ -196,6 +205,8 @@ class ClickHouse:
         self._kills: set[asyncio.Task[None]] = set()
         self._turns = PlanningTurns()
         self.aside = Aside()  # for whoever writes long queries, too: there is one thread for all of it
+        self._name = "clickhouse_read" if of_one else "clickhouse"
+        watch_pool(self, self._name, _looking(self._free, self._idle, pool))
 
     @property
     def database(self) -> str:
@@ -220,11 +231,14 @@ class ClickHouse:
         text = await self.aside.do(tenant, lambda: lower(sql, params or {}), is_long=len(sql) >= LONG)
         query_id = query_id or uuid4().hex
         started = time.perf_counter()
-        async with self._turn(sql, params, purpose) as turn, self._query(purpose, query_id, turn, tenant) as connection:
-            settings = settings_of(purpose, size=len(sql)) | (
-                {} if tenant is None else {"quota_key": f"tenant {tenant}"}
-            )
-            columns, rows = await connection.run(text, query_id=query_id, settings=settings, turn=turn)
+        with tracing.query(purpose, query_id, self.database):
+            async with (
+                self._turn(sql, params, purpose) as turn,
+                self._query(purpose, query_id, turn, tenant) as connection,
+            ):
+                whose = {} if tenant is None else {"quota_key": f"tenant {tenant}"}
+                settings = settings_of(purpose, size=len(sql)) | whose | _traced()
+                columns, rows = await connection.run(text, query_id=query_id, settings=settings, turn=turn)
         duration_ms = _log_query(purpose, query_id, started=started, rows=len(rows))
         return Result(columns, rows, query_id, duration_ms)
 
@@ -262,7 +276,7 @@ class ClickHouse:
             connection = await self._connected()
             try:
                 async with self._guarded(connection, purpose, query_id), _in_time(purpose):
-                    yield Session(connection, purpose, query_id, self._turn)
+                    yield Session(connection, purpose, query_id, self._turn, database=self.database)
             finally:
                 connection.cut()  # and with it the session
 
@@ -290,10 +304,11 @@ class ClickHouse:
         if not rows:
             return 0
         query_id, text = uuid4().hex, _insert_into(table, columns)
-        settings = settings_of(purpose) | INSERTING | {"insert_deduplication_token": token}
+        settings = settings_of(purpose) | INSERT_SETTINGS | {"insert_deduplication_token": token}
         started = time.perf_counter()
-        async with self._query(purpose, query_id) as connection:
-            await connection.insert(text, rows, query_id=query_id, settings=settings)
+        with tracing.query(purpose, query_id, self.database):
+            async with self._query(purpose, query_id) as connection:
+                await connection.insert(text, rows, query_id=query_id, settings=settings | _traced())
         _log_query(purpose, query_id, started=started, rows=len(rows))
         return len(rows)
 
@@ -307,6 +322,7 @@ class ClickHouse:
 
     async def close(self) -> None:
         """Wait for kills under way (five seconds at most) and close the idle connections."""
+        unwatch_pool(self)
         await asyncio.sleep(0)  # tasks cancelled together with ours begin their kills now
         with suppress(TimeoutError):
             async with asyncio.timeout(_KILL_SECONDS):
@@ -338,6 +354,7 @@ class ClickHouse:
     async def _guarded(
         self, connection: _Connection, purpose: Purpose, query_id: str, turn: Turn | None = None
     ) -> AsyncGenerator[None]:
+        started = time.perf_counter()
         try:
             async with asyncio.timeout(LIMITS[purpose].seconds + _GRACE_SECONDS):
                 yield
@@ -348,11 +365,18 @@ class ClickHouse:
                 self._kill(query_id, turn)
             failure = _translate(error, lost=lost)
             log.info("clickhouse.query", query_id=query_id, purpose=purpose, error=type(failure).__name__)
+            count_query("clickhouse", purpose, time.perf_counter() - started, type(failure).__name__)
             raise failure from (None if failure is error else error)
 
     @asynccontextmanager
     async def _slot(self, tenant: object = None) -> AsyncGenerator[None]:
-        turn = await self._free.next(tenant, _ACQUIRE_SECONDS if tenant is None else _QUEUE_SECONDS)
+        started = time.perf_counter()
+        try:
+            turn = await self._free.next(tenant, _ACQUIRE_SECONDS if tenant is None else _QUEUE_SECONDS)
+        except Unavailable:
+            POOL_TIMEOUTS.labels(self._name).inc()
+            raise
+        WAIT_SECONDS.labels(self._name).observe(time.perf_counter() - started)
         try:
             yield
         finally:
@@ -458,6 +482,17 @@ def _translate(error: BaseException, *, lost: bool) -> BaseException:
 
 
 def _log_query(purpose: Purpose, query_id: str, *, started: float, rows: int) -> float:
-    duration_ms = round((time.perf_counter() - started) * 1000, 2)
+    seconds = time.perf_counter() - started
+    duration_ms = round(seconds * 1000, 2)
+    count_query("clickhouse", purpose, seconds)
     log.info("clickhouse.query", query_id=query_id, purpose=purpose, duration_ms=duration_ms, rows=rows)
     return duration_ms
+
+
+def _traced() -> dict[str, Any]:
+    """Return what the driver sends so that the server's own spans belong to ours."""
+    return {} if (parent := tracing.traceparent()) is None else {"opentelemetry_traceparent": parent}
+
+
+def _looking(free: FairTurns, idle: list[_Connection], pool: int) -> Callable[[], PoolState]:
+    return lambda: PoolState(used=pool - free.free, idle=len(idle), most=pool, waiting=free.waiting)
