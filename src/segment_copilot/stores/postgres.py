@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, nullcontext, suppress
 from typing import Any, NoReturn, Protocol
@@ -24,21 +23,21 @@ import structlog
 
 from segment_copilot.errors import InvalidInput, Unavailable
 from segment_copilot.stores.confinement import whose
+from segment_copilot.stores.lending import Lending
 from segment_copilot.stores.pooled import TELL_IN_TRANSACTION, Pooled, PoolerFound
 from segment_copilot.stores.postgres_errors import OUR_ERRORS, TROUBLE, ConnectionLost, Statement
-from segment_copilot.telemetry.metrics import POOL_TIMEOUTS, WAIT_SECONDS
-from segment_copilot.telemetry.pools import PoolState, unwatch_pool, watch_pool
+from segment_copilot.telemetry.pools import unwatch_pool, watch_pool
 
 log = structlog.get_logger()
 
 _AGAIN_SECONDS = (0.02, 0.07)  # until a SELECT whose connection was lost is tried once more
 _STATEMENT_SECONDS = 30
-_ACQUIRE_SECONDS = 2.0  # for a connection of the pool to become free, or a new one to open
+_ACQUIRE_SECONDS = 2.0  # for a connection of the pool to become free, be it a new one
+_START_SECONDS = 20.0  # for the first connection of a process: nobody waits for an answer yet
 _RELEASE_SECONDS = 1.0  # for a connection to be cleaned for its next user; after that it is closed
 _SILENCE_SECONDS = 5.0  # past the statement's own limit, after which the server counts as frozen
 _LISTENER_CHECK_SECONDS = 30.0
 _RECONNECT_SECONDS = 1.0
-_WAIT = WAIT_SECONDS.labels("postgres")
 _STATEMENTS = 100  # that a connection keeps prepared; asyncpg's default
 
 _SERVER_SETTINGS = {
@@ -143,10 +142,9 @@ class Postgres:
     fails once. Nothing else is: the lost statement may have been done.
     """
 
-    def __init__(self, pool: Any, url: str) -> None:
-        self._pool = pool
+    def __init__(self, lending: Lending, url: str) -> None:
+        self._lending = lending
         self._url = url
-        self._waiting = [0]  # tasks that wait for a connection; shared with who looks at the pool
 
     async def fetch(self, sql: str, *args: object) -> list[Record]:
         """Run *sql* and return all rows."""
@@ -190,8 +188,9 @@ class Postgres:
             await self._release(raw)
 
     async def _acquire(self) -> Any:
-        """Return a connection of the pool; there is nothing to wait for, and no time to limit, where one is free."""
-        raw = await self._lent()
+        """Return a connection of the pool."""
+        with OUR_ERRORS:
+            raw = await self._lending.take(_ACQUIRE_SECONDS)
         if raw.is_confined and not raw.is_behind_pooler:
             try:
                 with OUR_ERRORS:
@@ -201,29 +200,10 @@ class Postgres:
                 raise
         return raw
 
-    async def _lent(self) -> Any:
-        if self._pool.get_idle_size():
-            with OUR_ERRORS:
-                raw = await self._pool.acquire(timeout=None)
-            _WAIT.observe(0)
-            return raw
-        started = time.perf_counter()
-        self._waiting[0] += 1
-        try:
-            with OUR_ERRORS:
-                raw = await self._pool.acquire(timeout=_ACQUIRE_SECONDS)
-        except Unavailable:
-            POOL_TIMEOUTS.labels("postgres").inc()
-            raise
-        finally:
-            self._waiting[0] -= 1
-        _WAIT.observe(time.perf_counter() - started)
-        return raw
-
     async def _release(self, raw: Any) -> None:
         """Give it back. What the caller came for is done, or its exception is on the way out: trouble only ends a connection."""
         with suppress(*TROUBLE):
-            await self._pool.release(raw, timeout=_RELEASE_SECONDS)
+            await self._lending.give(raw, _RELEASE_SECONDS)
 
     async def execute(self, sql: str, *args: object) -> int:
         """Run *sql* (several statements when there are no *args*); return how many rows the last one touched."""
@@ -273,10 +253,6 @@ class Postgres:
         finally:
             task.cancel()
             await asyncio.wait([task])
-
-    def watch(self) -> None:
-        """Let Prometheus see the pool."""
-        watch_pool(self, "postgres", _looking(self._pool, self._waiting))
 
     async def ping(self) -> None:
         """Return if the server answers within two seconds and takes writes; raise Unavailable otherwise."""
@@ -373,12 +349,13 @@ async def open_postgres(url: str, *, pool: int = 10) -> AsyncGenerator[Postgres]
             raw_pool = await _pool(url, size=pool, statements=_STATEMENTS)
     except (ValueError, asyncpg.ClientConfigurationError) as error:
         raise InvalidInput("The PostgreSQL URL is not postgresql://user:password@host:port/database.") from error
-    postgres = Postgres(raw_pool, url)
-    postgres.watch()
+    lending = Lending(raw_pool, size=pool)
+    watch_pool(lending, "postgres", lending.state)
     try:
-        yield postgres
+        yield Postgres(lending, url)
     finally:
-        unwatch_pool(postgres)
+        unwatch_pool(lending)
+        await lending.close()
         await _close(raw_pool)
 
 
@@ -407,7 +384,7 @@ async def _pool(url: str, *, size: int, statements: int) -> Any:
             url,
             min_size=1,
             max_size=size,
-            timeout=5,
+            timeout=_START_SECONDS,
             init=prepare,
             server_settings=_SERVER_SETTINGS | {"statement_timeout": f"{_STATEMENT_SECONDS}s"},
             connection_class=Pooled,
@@ -415,14 +392,6 @@ async def _pool(url: str, *, size: int, statements: int) -> Any:
         )
     except PoolerFound:
         return await _pool(url, size=size, statements=0)
-
-
-def _looking(pool: Any, waiting: Sequence[int]) -> Callable[[], PoolState]:
-    def look() -> PoolState:
-        size, idle = pool.get_size(), pool.get_idle_size()
-        return PoolState(used=size - idle, idle=idle, most=pool.get_max_size(), waiting=waiting[0])
-
-    return look
 
 
 def _ignoring_arguments(event: asyncio.Event) -> Callable[..., None]:
