@@ -45,7 +45,7 @@ async def exported(server: Server) -> dict[str, dict[tuple[str, ...], float]]:
             text = (await client.get("/metrics")).text
             return found["status"] == "computed" and "segment_copilot_events_forwarded_total 0.0" not in text
 
-        await eventually(is_done)
+        await eventually(is_done, seconds=90)
         text = (await client.get("/metrics")).text
     return _read(text)
 
