@@ -43,7 +43,10 @@ async def exported(server: Server) -> dict[str, dict[tuple[str, ...], float]]:
         async def is_done() -> bool:
             found = (await client.get(f"/api/segments/{segment['id']}/")).json()
             text = (await client.get("/metrics")).text
-            return found["status"] == "computed" and "segment_copilot_events_forwarded_total 0.0" not in text
+            told = (
+                'segment_copilot_jobs_total{outcome="done",queue="computations"}' in text
+            )  # a moment after it is done
+            return found["status"] == "computed" and told and "segment_copilot_events_forwarded_total 0.0" not in text
 
         await eventually(is_done, seconds=90)
         text = (await client.get("/metrics")).text
