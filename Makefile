@@ -84,8 +84,8 @@ docs: $(UV) ## Build the site of docs/ with warnings as errors; a service starte
 mutants: $(UV) ## Plant bugs in a copy of the compiler; the tests must see each
 	$(RUN) python tests/mutants/run.py
 
-chaos: $(UV) ## Kill and freeze the service under load, fault after fault; nothing may be lost (FAULT=name …: these alone)
-	$(RUN) python -m tests.chaos $(if $(FAULT),--only $(FAULT))
+chaos: $(UV) ## Plant fault after fault in the service under load; the table is in docs/operations/faults.md (FAULT=name …: these alone)
+	$(RUN) python -m tests.chaos $(if $(FAULT),--only $(FAULT),--write docs/operations/faults.md)
 
 kills: $(UV) ## Kill workers and stores while changes are delivered; none may be lost (KILLS=200 SEED=1)
 	$(RUN) python -m tests.chaos.deliveries --kills $(or $(KILLS),200) --seed $(or $(SEED),1)
