@@ -57,6 +57,9 @@ def _faults(definition: Definition, catalog: Catalog) -> Iterator[str]:
                     for path in condition.get("same", ()):
                         held = {"event_type": names, "property": path, "operator": "is_set"}
                         yield from _matched(held, catalog)
+            case "rank" | "measure_compare":
+                for side in ("by", "left", "right"):
+                    yield from _matched(condition[side], catalog) if side in condition else ()
             case _:
                 yield from _matched(condition, catalog)
 
@@ -89,7 +92,7 @@ def _tested(test: Mapping[str, Any], properties: Mapping[str, Property], what: s
         test.get("value"), Mapping
     ):  # of what is in items, or stored elsewhere, nothing is known
         return
-    if "metric" in test:
+    if "metric" in test or "measure" in test:
         return
     row = OPERATORS[test["operator"]]
     values = test.get("value")
