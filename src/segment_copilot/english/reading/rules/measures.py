@@ -18,6 +18,7 @@ from segment_copilot.language import MeasureCompare, Rank
 from segment_copilot.language.nodes import Measure, Window
 
 _FAR: Final = 7  # words between "more" and "than"
+_NAMED: Final = 0.5  # of the words of a field
 _MOST: Final = 4  # measures that one part may be about
 
 
@@ -61,7 +62,7 @@ def _kinds(span: Span, mention: Mention, taken: int) -> Iterator[tuple[str, str 
     if worth is not None and money[0].kind in {"sum", "avg"}:
         yield money[0].kind, worth.path, money[0].mask | union(span.metrics) & ~taken, "money"
     for field in span.fields:
-        if field.place.event == mention.event and field.place.numeric and field.share == 1:
+        if field.place.event == mention.event and field.place.numeric and field.share >= _NAMED:
             yield metric.kind if metric else "sum", field.place.path, field.mask | words, "field"
     implied = None if money or metric is not None or mention.event == "*" else span.names.money(mention.event)
     if implied is not None:
@@ -105,12 +106,14 @@ def rank(span: Span) -> Iterator[Reading]:
         used |= mask(start, end)
     if any(not one.mask & used for one in span.quantities):
         return
+    denied = [one for one in span.negations if one.end <= words[0][0]]
+    used |= union(denied)
     for at, one in enumerate(_measures(span, used)):
         if at < _MOST:
             name = f"{min(kinds)}_percent" if percent else min(kinds)
-            node = Rank(by=one.measure, **cast("Any", {name: size}))
+            node = Rank(by=one.measure, negate=len(denied) == 1, **cast("Any", {name: size}))
             all_used = used | one.used
-            made = Clause(node, all_used, one.event, tuple(_tests(one.measure)), timed=True)
+            made = Clause(node, all_used, one.event, tuple(_tests(one.measure)), timed=True, positive=not denied)
             yield reading(span, "rank", made, all_used, "rank", {**one.features, "rank:percent": float(percent)})
 
 
