@@ -181,7 +181,21 @@ EXPECTED = [
     ("days_active", {"bottom_percent": 0.001}, "a"),
 ]
 
+STEPS = range(8)
+"""More sequences than a chain has levels of `IN`: what does not fit begins another one beside it."""
+
 CASES = [
+    Case(
+        "more conditions than are narrowed one by another: each of them holds",
+        group("AND", *({"type": "event_sequence", "events": [f"view_{step}", f"cart_{step}"]} for step in STEPS)),
+        [
+            event(user, minutes, f"{kind}_{step}")
+            for user, left_out in zip("abcdefghi", [None, *STEPS], strict=True)
+            for step in STEPS
+            for kind, minutes in [("view", 20), ("cart", 10)][: 1 if step == left_out else 2]
+        ],
+        "a",
+    ),
     *(
         Case(
             f"rank by {measure} {fields}{' negated' * negate}", rank(measure, negate=negate, **fields), RANKED, expected
