@@ -135,7 +135,7 @@ def _tested(span: Span, chosen: Sequence[tuple[ValueAnchor, Value]]) -> Iterator
             used |= span.having(frozenset(TEXTS))
         if many > 1:
             add(features, "trait:not_twice")
-        exact = _exactly(span) if test.operator == "contains_any" else 0
+        exact = _exactly(span) if test.operator in {"contains", "contains_any"} else 0
         if exact and not negative | bool(turning & ~exact):
             used |= exact | union(one for one in span.fields if one.share == 1 and one.place.path == path)
             add(features, "trait:exactly")
