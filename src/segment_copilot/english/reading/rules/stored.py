@@ -18,6 +18,8 @@ from segment_copilot.language.nodes import PropertyTest, ValueObject
 
 _NEAR: Final = 3  # words
 _SIZES: Final = frozenset({"lt", "gt"})
+_OWNERS: Final = frozenset({"as", "they", "their", "theirs", "own", "still", "current", "currently", "now", "today"})
+"""Words of whose value it is: without one, "the same plan" is that of the step before (`same_thing.py`)."""
 
 
 def stored(span: Span, mention: Mention) -> Iterator[Reading]:
@@ -34,6 +36,9 @@ def stored(span: Span, mention: Mention) -> Iterator[Reading]:
     words = 0
     for start, end, _ in said_so:
         words |= mask(start, end)
+    lowers = {token.lower for token in span.found.tokens[span.start : span.end]}
+    if kind == "eq" and "same" in lowers and not lowers & _OWNERS:
+        return
     for place, trait, fields in _pairs(span, mention.event):
         if (kind in _SIZES) != (kind in _SIZES and place.numeric and trait.numeric):
             continue
