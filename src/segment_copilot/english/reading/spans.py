@@ -196,11 +196,6 @@ class Span(Struct, frozen=True, dict=True):
         return self.found.tokens[at].lower if self.start <= at < self.end else ""
 
     @property
-    def lower_before(self) -> str:
-        """The word before the part, in lower case."""
-        return self.found.tokens[self.start - 1].lower if self.start else ""
-
-    @property
     def lower_after(self) -> str:
         """The word behind the part, in lower case."""
         return self.found.tokens[self.end].lower if self.end < len(self.found.tokens) else ""

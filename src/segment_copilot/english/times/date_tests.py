@@ -18,15 +18,6 @@ def date_tests(window: Window, *, negated: bool) -> tuple[dict[str, Any], ...]:
     return ({**made[0], "operator": opposite},) if opposite else ()
 
 
-def fixed(window: Window) -> tuple[str, ...]:
-    """Return what to say of a calendar period that becomes fixed days."""
-    if window.kind == "range":
-        return window.notes()
-    if window.kind != "period":
-        return (f"{window.text!r} is read in days",) if window.assumed else ()
-    return (f"{window.text!r} is fixed as {window.days()}, it does not move on with the calendar",)
-
-
 def _tests(window: Window) -> tuple[dict[str, Any], ...]:
     match window.kind:
         case "last" if window.length and window.operator in {"gt", "gte"}:  # "for more than a year"
