@@ -8,6 +8,9 @@ COPY pyproject.toml uv.lock README.md LICENSE ./
 RUN uv sync --locked --no-dev --extra mcp --no-install-project
 COPY docs/problems.md ./docs/
 COPY src ./src
+# Tags of git are not in here, so whoever builds a release says which: 1.2.3.
+ARG PACKAGE_VERSION=0.1.0.dev0
+ENV SETUPTOOLS_SCM_PRETEND_VERSION_FOR_SEGMENT_COPILOT=$PACKAGE_VERSION
 RUN uv sync --locked --no-dev --extra mcp --no-editable
 
 FROM python:3.11-slim-bookworm

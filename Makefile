@@ -17,7 +17,7 @@ ON_SHARDS := $(addprefix tests/,\
 # Modules stay whole, and keep the order that tests/conftest.py puts them into: what is slow first.
 AT_ONCE := -n 2 --dist loadscope --no-loadscope-reorder
 
-.PHONY: help demo fmt check quick test search cluster clients deploy sbom audit image contract segops mutants chaos kills bench docs evals examples openapi
+.PHONY: help demo fmt check quick test search cluster clients deploy package notes sbom audit image contract segops mutants chaos kills bench docs evals examples openapi
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -35,13 +35,13 @@ check: $(UV) ## Formatting, lint, types
 	$(RUN) pyright
 
 test: $(UV) ## All tests, on real engines
-	$(RUN) pytest $(AT_ONCE) -m "not clients and not deploy and not cluster"
+	$(RUN) pytest $(AT_ONCE) -m "not clients and not deploy and not cluster and not package"
 
 search: $(UV) ## The tests that try very many cases, with all of them
 	SEARCH=full $(RUN) pytest $(AT_ONCE) -m search
 
 quick: $(UV) ## The tests that need no engine
-	$(RUN) pytest -n 2 --dist load -m "not engines and not slow and not clients and not deploy and not cluster"
+	$(RUN) pytest -n 2 --dist load -m "not engines and not slow and not clients and not deploy and not cluster and not package"
 
 cluster: $(UV) ## Use cases, ingestion and the language on two shards of a ClickHouse cluster
 	TEST_CLICKHOUSE_SHARDS=2 $(RUN) pytest $(AT_ONCE) tests/cluster $(ON_SHARDS)
@@ -50,7 +50,15 @@ clients: $(UV) ## Tools of others on the OpenAPI document: linters, generated cl
 	$(RUN) pytest -n 2 --dist loadscope -m clients
 
 deploy: $(UV) ## Files that start the service elsewhere: the chart rendered, everything judged by schemas and linters
-	$(UV) run --frozen --group deploy pytest tests/deploy -n 0
+	$(UV) run --frozen --group deploy pytest tests/deploy -n 0 -m "not package"
+
+package: docs ## Build dist/, the sdist and the wheel with these docs in them, and start the wheel in a clean environment
+	rm -rf dist
+	$(UV) build --quiet --out-dir dist
+	UV=$(abspath $(UV)) $(RUN) pytest tests/deploy/test_package.py -n 0 -m package
+
+notes: ## Print a release's section of CHANGELOG.md (VERSION=0.1.0)
+	@awk -v wanted="$(VERSION)" '/^## /{found = ($$2 == wanted); next} found' CHANGELOG.md | grep . || { echo "CHANGELOG.md has no section $(VERSION)" >&2; false; }
 
 sbom: $(UV) ## Write sbom.json: what an installation consists of, by the lock file (CycloneDX)
 	@$(UV) export --frozen --no-dev --all-extras --quiet --preview-features sbom-export --format cyclonedx1.5 --output-file sbom.json
@@ -76,8 +84,8 @@ docs: $(UV) ## Build the site of docs/ with warnings as errors; a service starte
 mutants: $(UV) ## Plant bugs in a copy of the compiler; the tests must see each
 	$(RUN) python tests/mutants/run.py
 
-chaos: $(UV) ## Kill and freeze the service under load, fault after fault; nothing may be lost (FAULT=name …: these alone)
-	$(RUN) python -m tests.chaos $(if $(FAULT),--only $(FAULT))
+chaos: $(UV) ## Plant fault after fault in the service under load; the table is in docs/operations/faults.md (FAULT=name …: these alone)
+	$(RUN) python -m tests.chaos $(if $(FAULT),--only $(FAULT),--write docs/operations/faults.md)
 
 kills: $(UV) ## Kill workers and stores while changes are delivered; none may be lost (KILLS=200 SEED=1)
 	$(RUN) python -m tests.chaos.deliveries --kills $(or $(KILLS),200) --seed $(or $(SEED),1)

@@ -28,7 +28,7 @@ START = END - timedelta(days=DAYS)
 AS_OF = END - timedelta(minutes=1)  # about now, as a service is mostly asked; some events are later
 TENANT, DECOY = 1, 2
 SEED = 7
-VERSION = 2  # of what is drawn: a data directory of another one is filled anew
+VERSION = 3  # of what is drawn: a data directory of another one is filled anew
 HEAVY_SHARE = 0.02
 IDENTIFY_SHARE = 0.08
 
@@ -50,6 +50,9 @@ HALF_PERCENTS = {
     "refund_requested": 2,
     "app_installed": 2,
 }
+
+PRODUCT_TYPES = ("cart_updated", "order_placed", "product_viewed", "review_posted", "wishlist_added")
+"""What is about one product: of eight that its user looks at."""
 
 PEER_TABLES = """
 CREATE TABLE peer_layout_events (
@@ -100,6 +103,12 @@ def drawn_events(tenant: int, *, events: int, users: int, seed: int) -> str:
     heavy = int(events * HEAVY_SHARE)
     types = [name for name, share in HALF_PERCENTS.items() for _ in range(share)]
     cents = f"toUInt32(200 + pow({uniform('total', seed=seed)}, 3) * 50000)"
+    product = f"(cityHash64(user_id) + cityHash64({seed}, number, 'product') % 8) % 5000"
+    items = f"""concat('[', arrayStringConcat(arrayMap(item -> concat(
+        '{{"sku":"sku-', toString(cityHash64({seed}, number, item, 'sku') % 500),
+        '","price":', toString((1 + cityHash64({seed}, number, item, 'price') % 20000) / 100),
+        ',"gift":', if(cityHash64({seed}, number, item, 'gift') % 10 = 0, 'true', 'false'), '}}'),
+        range(1 + cityHash64({seed}, number, 'items') % 3)), ','), ']')"""
     return f"""
 SELECT toUInt32({tenant}) AS tenant_id,
     {types}[1 + toUInt32({uniform("type", seed=seed)} * 200)] AS event_type,
@@ -117,6 +126,8 @@ SELECT toUInt32({tenant}) AS tenant_id,
         '","payment":"', ['card','card','card','paypal','transfer'][1 + cityHash64({seed}, number, 'payment') % 5],
         '","path":"/p/', toString(cityHash64({seed}, number, 'path') % 5000),
         '","member":', if(cityHash64({seed}, number, 'member') % 4 = 0, 'true', 'false'),
+        if(event_type IN {PRODUCT_TYPES}, concat(',"product":"sku-', toString({product}), '"'), ''),
+        if(event_type IN ('cart_updated', 'order_placed'), concat(',"items":', {items}), ''),
         ',"shipping":{{"method":"', ['standard','standard','express','pickup'][1 + cityHash64({seed}, number, 'method') % 4], '"}}}}'
     ) AS payload_text
 FROM numbers({events})"""

@@ -5,7 +5,8 @@ Written from a definition, for the kinds of conditions that `audiences/` holds, 
 * `layout`: our own sort order and JSON payloads, with string ids;
 * `usual`: sorted by tenant, user and time, with payloads as text.
 
-Numbers are read as the language reads them, in both; sums are of doubles. A sequence is windowFunnel.
+Numbers are read as the language reads them, in both; sums are of doubles. A sequence is windowFunnel, by user and value where
+something is the same at all steps. Everybody is ranked by window functions; two measures are two sums of one read.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ Json = dict[str, Any]
 
 SYMBOLS = {"eq": "=", "gte": ">=", "gt": ">", "lte": "<=", "lt": "<"}
 DAY = 86_400_000_000
+PAST = "tenant_id = {tenant} AND occurred_at <= {as_of}"
 
 
 def peer_sql(shape: Shape, storage: Storage) -> str:
@@ -63,6 +65,10 @@ class _Peer:
                 return self.trait(item), False
             case "event_sequence":
                 return self.sequence(item), False
+            case "rank":
+                return self.rank(item), False
+            case "measure_compare":
+                return self.compared(item), False
             case "event_count" if item["operator"] == "eq" and item["value"] == 0:
                 return self.events(item, ""), True
             case _:
@@ -93,9 +99,48 @@ class _Peer:
             tests.append(f"occurred_at >= {{w{item['last'] - 1}}}")
         elif item["type"] != "recency" and "window_days" in item:
             tests.append(f"occurred_at >= {{d{item['window_days']}}}")
-        tests += [f"{self.text('payload', test['property'])} = '{test['value']}'" for test in item.get("where", [])]
+        tests += [self.where(test) for test in item.get("where", [])]
         sql = f"SELECT user_id FROM peer_{self.storage}_events WHERE {' AND '.join(tests)} GROUP BY user_id"
         return f"{sql} HAVING {having}" if having else sql
+
+    def where(self, test: Json) -> str:
+        """A test of an event: of a text, or of the items of a list."""
+        if "any_of" not in test:
+            return f"{self.text('payload', test['property'])} = '{test['value']}'"
+        items = "ifNull(toJSONString(payload.items), '')" if self.storage == "layout" else "payload, 'items'"
+        tests = " AND ".join(self.of_item(one) for one in test["conditions"])
+        return f"arrayExists(item -> {tests}, JSONExtractArrayRaw({items}))"
+
+    def of_item(self, test: Json) -> str:
+        """A test of an item, which is JSON text."""
+        if test["operator"] == "is_true":
+            return f"JSONExtractBool(item, '{test['property']}')"
+        return f"ifNull({_number_in_text('item', repr(test['property']))} {SYMBOLS[test['operator']]} {test['value']}, 0)"
+
+    def measure(self, measure: Json, test: str) -> str:
+        """A count or a sum of the events that pass the test."""
+        if measure["measure"] == "count":
+            return "count()"
+        return f"sumIf({self.number('payload', measure['property'])}, {test})"
+
+    def rank(self, item: Json) -> str:
+        """Everybody in order, by window functions."""
+        amounts = f"SELECT user_id, {self.measure(item['by'], '')} AS amount FROM peer_{self.storage}_events WHERE {PAST} GROUP BY user_id"
+        ordered = f"SELECT user_id, row_number() OVER (ORDER BY amount DESC, user_id ASC) AS place, count() OVER () AS ranked FROM ({amounts})"
+        return f"SELECT user_id FROM ({ordered}) WHERE place <= ceil(ranked * {item['top_percent']} / 100)"
+
+    def compared(self, item: Json) -> str:
+        """Two sums of the same events in two windows."""
+        left, right = item["left"], item["right"]
+        days = left["window"]["last"].removesuffix("d")
+        far, near = (length.removesuffix("d") for length in right["window"]["between"])
+        sides = [
+            self.measure(left, f"occurred_at >= {{d{days}}}"),
+            self.measure(right, f"occurred_at BETWEEN {{d{far}}} AND {{d{near}}}"),
+        ]
+        tests = f"{PAST} AND event_type = '{left['event_type']}' AND occurred_at >= {{d{far}}}"
+        compared = " ".join([f"ifNull({sides[0]}, 0)", SYMBOLS[item["operator"]], f"{item['factor']} * ifNull({sides[1]}, 0)"])
+        return f"SELECT user_id FROM peer_{self.storage}_events WHERE {tests} GROUP BY user_id HAVING {compared}"
 
     def trait(self, item: Json) -> str:
         match item["operator"]:
@@ -115,10 +160,13 @@ class _Peer:
         names = ", ".join(f"'{name}'" for name in item["events"])
         steps = ", ".join(f"event_type = '{name}'" for name in item["events"])
         funnel = f"windowFunnel({item['window_days'] * DAY})(toUInt64(toUnixTimestamp64Micro(occurred_at)), {steps})"
+        held = [self.text("payload", path) for path in item.get("same", [])]
+        grouped = ", ".join(["user_id", *(f"{text} AS same_{index}" for index, text in enumerate(held))])
+        is_there = "".join(f" AND ifNull({text}, '') != ''" for text in held)
         return (
-            f"SELECT user_id FROM peer_{self.storage}_events WHERE tenant_id = {{tenant}} "
-            f"AND event_type IN ({names}) AND occurred_at <= {{as_of}} "
-            f"GROUP BY user_id HAVING {funnel} = {len(item['events'])}"
+            f"SELECT {'DISTINCT ' if held else ''}user_id FROM peer_{self.storage}_events WHERE tenant_id = {{tenant}} "
+            f"AND event_type IN ({names}) AND occurred_at <= {{as_of}}{is_there} "
+            f"GROUP BY {grouped} HAVING {funnel} = {len(item['events'])}"
         )
 
     def users(self) -> str:
@@ -139,11 +187,15 @@ class _Peer:
     def number(self, column: str, path: str) -> str:
         if self.storage == "layout":
             return f"number({column}.{path})"
-        text, keys = self.text(column, path), _keys(path)
-        return (
-            f"if(JSONType({column}, {keys}) = 'String', if(match({text}, {NUMBER}), toFloat64OrNull({text}), NULL), "
-            f"JSONExtract({column}, {keys}, 'Nullable(Float64)'))"
-        )
+        return _number_in_text(column, _keys(path))
+
+
+def _number_in_text(column: str, keys: str) -> str:
+    text = f"JSONExtractString({column}, {keys})"
+    return (
+        f"if(JSONType({column}, {keys}) = 'String', if(match({text}, {NUMBER}), toFloat64OrNull({text}), NULL), "
+        f"JSONExtract({column}, {keys}, 'Nullable(Float64)'))"
+    )
 
 
 def _wrapped(sql: str) -> str:

@@ -69,6 +69,7 @@ THIRD_PARTY = {
     "mcp": {"api"},
     "mcp_types": {"api"},
     "pydantic": {"api"},
+    "opentelemetry": {"telemetry"},
 }
 """Package → the only rooms that import it."""
 

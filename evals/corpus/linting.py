@@ -52,6 +52,9 @@ def _faults(definition: Definition, catalog: Catalog) -> Iterator[str]:
             case "event_sequence":
                 for step in (*condition["events"], *condition.get("none_between", ())):
                     yield from _matched({"event_type": step} if isinstance(step, str) else step, catalog)
+            case "rank" | "measure_compare":
+                for side in ("by", "left", "right"):
+                    yield from _matched(condition[side], catalog) if side in condition else ()
             case _:
                 yield from _matched(condition, catalog)
 
@@ -84,7 +87,7 @@ def _tested(test: Mapping[str, Any], properties: Mapping[str, Property], what: s
         test.get("value"), Mapping
     ):  # of what is in items, or stored elsewhere, nothing is known
         return
-    if "metric" in test:
+    if "metric" in test or "measure" in test:
         return
     row = OPERATORS[test["operator"]]
     values = test.get("value")

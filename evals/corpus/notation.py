@@ -312,12 +312,16 @@ class _Reader:
         while self._said(";"):
             if self._said("strict"):
                 fields["strict"] = True
+            elif self._said("same"):
+                fields["same"] = [self._name(BARE_PATH, "a property")]
+                while self._said(","):
+                    fields["same"].append(self._name(BARE_PATH, "a property"))
             elif self._said("without"):
                 fields["none_between"] = [self._step()]
                 while self._said(","):
                     fields["none_between"].append(self._step())
             else:
-                raise self._error("“strict” or “without”")
+                raise self._error("“strict”, “same” or “without”")
         self._must_say(")")
         fields |= self._window()
         if self._said("all"):

@@ -226,6 +226,8 @@ def _sequence(fields: Fields) -> str:
         parts.append("without " + ", ".join(_step(match) for match in fields["none_between"]))
     if fields.get("strict"):
         parts.append("strict")
+    if "same" in fields:
+        parts.append("same " + ", ".join(_name(path, BARE_PATH) for path in fields["same"]))
     searched = f" all{_when(fields['search_window'])}" if "search_window" in fields else ""
     return f"seq({'; '.join(parts)}){_window(fields)}{searched}"
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -17,9 +17,19 @@ from msgspec import Struct
 
 import segment_copilot.english.reading
 from evals.corpus.examples import Example, read
+from evals.corpus.members import are_same
 from evals.corpus.tenants import segment_ids, tenant
 from segment_copilot.english.reading.anchors import names_of
-from segment_copilot.english.reading.audience import CLEAR, Rated, decision, is_loose, is_near, left_of, understand
+from segment_copilot.english.reading.audience import (
+    CLEAR,
+    Rated,
+    Understood,
+    decision,
+    is_loose,
+    is_near,
+    left_of,
+    understand,
+)
 from segment_copilot.english.reading.chart import TooLong
 from segment_copilot.english.reading.meanings import write
 from segment_copilot.english.reading.same import kin, members
@@ -200,10 +210,12 @@ def sample(example: Example, weights: Weights) -> Sample:
     except TooLong:
         return Sample(f"{example.place} {example.text}", example.family or example.text, (), refuse=not golds)
     options: list[Option] = []
+    alike = _alike(example, understood, golds)
     for one in understood.readings:
         written = write(one, names_of(whose.catalog))
         if written is not None:
             meaning = members(written.definition, today)
+            golds |= {meaning} if members(written.definition) in alike else set()
             options.append(
                 Option(
                     one.all_features(),
@@ -221,6 +233,28 @@ def sample(example: Example, weights: Weights) -> Sample:
         refuse=not golds,
         unsaid=understood.unsaid,
     )
+
+
+def _alike(example: Example, understood: Understood, golds: Collection[Form]) -> set[Form]:
+    """Return the likeliest readings that select the same people as what was meant, though their form is another."""
+    meant = tuple(example.meaning.drafts)
+    whose = tenant(example.tenant)
+    today = local_date(whose.as_of, whose.catalog.timezone)
+    found: set[Form] = set()
+    for one in [one for one in understood.candidates if not one.left][:_TRIED] if meant else ():
+        mark = members(one.definition)
+        key = (example.tenant, mark, example.place)
+        if members(one.definition, today) in golds:
+            continue
+        if key not in _KNOWN:
+            _KNOWN[key] = any(are_same(example.tenant, one.definition, other) for other in meant)
+        found |= {mark} if _KNOWN[key] else set()
+    return found
+
+
+_TRIED: Final = 2
+_KNOWN: Final[dict[tuple[str, Form, str], bool]] = {}
+"""Whether a reading selects the people that an example means: asked once, as sentences are read twice."""
 
 
 def train(paths: Sequence[Path], *, count: int, keep: bool) -> Iterator[str]:

@@ -72,9 +72,9 @@ from segment_copilot.copilot.models.choice import open_model
 from segment_copilot.copilot.runs.breaker import Breaker
 from segment_copilot.copilot.runs.run import Copilot
 from segment_copilot.copilot.tools.context import UseCases
-from segment_copilot.events import FailedEvents
 from segment_copilot.resources import Resources, open_resources
 from segment_copilot.settings import Settings
+from segment_copilot.stores.backlog import count_backlog
 from segment_copilot.stores.migrations import lacking
 
 MAX_BODY_BYTES: Final = 1024 * 1024  # where a route does not say otherwise
@@ -217,12 +217,12 @@ def create_app(settings: Settings) -> Litestar:
 
 def create_probes(resources: Resources, draining: asyncio.Event) -> Litestar:
     """Build what a worker answers on a port of its own: whether it lives and can work, and what it counted."""
-    ready = readiness(resources, draining)
+    ready, backlog = readiness(resources, draining), metrics.Backlog(lambda: count_backlog(resources.postgres))
     app = Litestar(
         route_handlers=[health.HealthRouter, metrics.metrics],
         dependencies={
             "readiness": Provide(lambda: ready, sync_to_thread=False),
-            "failed_events": Provide(lambda: resources.failed_events, sync_to_thread=False),
+            "backlog": Provide(lambda: backlog, sync_to_thread=False),
         },
         exception_handlers={Exception: problem_response},
         openapi_config=None,
@@ -290,8 +290,8 @@ def dependencies() -> dict[str, Provide]:
     def provide_readiness(request: _Connection) -> Readiness:
         return request.app.state.readiness
 
-    def provide_failed_events(request: _Connection) -> FailedEvents:
-        return request.app.state.resources.failed_events
+    def provide_backlog(request: _Connection) -> metrics.Backlog:
+        return metrics.Backlog(lambda: count_backlog(request.app.state.resources.postgres))
 
     def provide_site(request: _Connection) -> site.Site:
         return request.app.state.site
@@ -324,7 +324,7 @@ def dependencies() -> dict[str, Provide]:
         "mcp_door": provide_mcp_door,
         "draining": provide_draining,
         "readiness": provide_readiness,
-        "failed_events": provide_failed_events,
+        "backlog": provide_backlog,
         "site": provide_site,
         "file_exports": provide_file_exports,
         "signed_links": provide_signed_links,

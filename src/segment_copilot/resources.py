@@ -86,6 +86,7 @@ from segment_copilot.stores.clickhouse import ClickHouse, open_clickhouse
 from segment_copilot.stores.cluster import Cluster, open_cluster
 from segment_copilot.stores.postgres import Postgres, open_postgres
 from segment_copilot.stores.presence import Presence
+from segment_copilot.telemetry import tracing
 
 
 class Resources(Struct, frozen=True):
@@ -159,6 +160,10 @@ class Resources(Struct, frozen=True):
     erasures: Erasures
 
 
+_UNTOLD = {"settings", "postgres", "clickhouse", "reading", "presence", "rate_limits"}
+"""Have no spans as use cases: what they do has its own, or is too little."""
+
+
 @asynccontextmanager
 async def open_resources(settings: Settings) -> AsyncGenerator[Resources]:
     """Open the stores at once, so that a wrong URL fails the start and not the first request."""
@@ -174,7 +179,11 @@ async def open_resources(settings: Settings) -> AsyncGenerator[Resources]:
         open_stored_events(settings, postgres) as clickhouse,
         open_stored_events(settings, postgres, reads_beside=clickhouse) as reading,
     ):
-        yield _build(settings, postgres, clickhouse, reading)
+        resources = _build(settings, postgres, clickhouse, reading)
+        tracing.instrument(
+            {name: getattr(resources, name) for name in Resources.__struct_fields__ if name not in _UNTOLD}
+        )
+        yield resources
 
 
 def open_stored_events(

@@ -174,6 +174,9 @@ class Settings(Struct, frozen=True, kw_only=True, rename=str.upper):
     ] = 10.0
     claude_first_seconds: Annotated[float, Meta(gt=0, description="Wait for the model until it says something")] = 20.0
     claude_idle_seconds: Annotated[float, Meta(gt=0, description="Wait for the model between two pieces")] = 30.0
+    copilot_trace_content: Annotated[
+        bool, Meta(description="Whether traces hold what people asked the copilot and what it answered")
+    ] = False
     copilot_breaker_failures: Annotated[
         Positive, Meta(description="Failures of the model in a row after which runs are refused for a while")
     ] = 10

@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from segment_copilot.errors import Unavailable
 from segment_copilot.resources import Resources
+from segment_copilot.telemetry.metrics import begin_steps, count_step
 
 log = structlog.get_logger()
 
@@ -82,6 +83,7 @@ async def run_worker(resources: Resources, *, stop: asyncio.Event) -> None:
     """Work until *stop* is set, then finish what is under way."""
     async with resources.presence.kept(), asyncio.TaskGroup() as group:
         log.info("worker.started")
+        begin_steps(tuple(step.name for step in steps(resources)))
         loops = [group.create_task(_repeat(step, stop=stop), name=step.name) for step in steps(resources)]
         await stop.wait()
         _, late = await asyncio.wait(loops, timeout=GRACE_SECONDS)
@@ -99,8 +101,10 @@ async def _repeat(step: Step, *, stop: asyncio.Event) -> None:
             if await step.take():
                 pause = 0.0
             failures = 0
+            count_step(step.name, failed=False)
         except Exception as error:  # the edge: whatever fails here is tried again
             failures += 1
+            count_step(step.name, failed=True)
             pause = min(MAX_BACKOFF_SECONDS, IDLE_SECONDS * 2**failures)
             if isinstance(error, Unavailable):
                 log.warning("worker.waiting", work=step.name, detail=error.detail, seconds=pause)

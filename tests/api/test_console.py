@@ -72,6 +72,8 @@ async def test_a_person_looks_asks_edits_saves_and_computes(server: Server, run_
     assert len(told["expected"]) == 1  # the wrong key
     assert told["violations"] == []
     assert told["wide"] == []
+    assert min(told["letters"]) > 10
+    assert told["near"][0] == "Whole audience at 1 time: 32 · 2 times: 24 · 3 times: 16 · 4 times: 8 · 5 times: 0"
     assert told["forgotten"] == 0
     assert set(told["views"]) == VIEWS
     assert "This key does not exist" in told["views"]["enter"]

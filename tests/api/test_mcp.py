@@ -230,6 +230,17 @@ async def test_who_may_not_save_over_mcp_is_in_the_audit_log_too(server, client)
     assert entries[0]["key_id"] != entries[1]["key_id"]
 
 
+async def test_a_tool_that_only_asks_is_in_the_audit_log_where_the_scope_for_it_is_missing(server, client):
+    reader = await key_of(server, kind="mcp", scopes=["segments:read"])
+    async with host(server.url, reader) as agent:
+        refused = refusal(await agent.call_tool("query_top_events", {}))
+        await agent.call_tool("list_segments", {})
+
+    assert refused["code"] == "missing_scope"
+    (newest,) = (await client.get("/api/audit/", params={"order": "-id", "limit": 1})).json()["results"]
+    assert (newest["operation"], newest["path"], newest["status"]) == ("query_top_events", "/mcp/", 403)
+
+
 # What goes wrong is told so that a model can do better
 
 

@@ -14,7 +14,7 @@ from tests.chaos.traffic import ACTIVATED, DEFINITIONS, client_of
 _PATIENCE: Final = 420.0  # an attempt that failed twice is made again after five minutes
 
 _COMPUTING: Final = "SELECT count(*) FROM computations WHERE status IN ('queued', 'running')"
-_UNTOLD: Final = """
+UNTOLD: Final = """
 SELECT (SELECT count(*) FROM publications WHERE sequence IS NULL)
     + (SELECT count(*) FROM webhook_deliveries WHERE status IN ('queued', 'failed'))
 """
@@ -30,6 +30,9 @@ SELECT 'msg_' || publication_id || '_' || replace(event, '.', '_') || '_' || par
 _UNPUBLISHED: Final = """
 SELECT count(*) FROM computations WHERE status = 'done' AND change_set IS NOT NULL
     AND NOT EXISTS (SELECT FROM publications WHERE computation_id = computations.id)
+"""
+_EVENTS: Final = """
+SELECT event_id, count() FROM events WHERE tenant_id = {tenant:UInt32} AND startsWith(event_id, 'kills-') GROUP BY event_id
 """
 _STOPPED: Final = "SELECT status, error FROM deliveries WHERE status IN ('dead', 'failed', 'held')"
 _FAILED: Final = "SELECT id, error::text AS error FROM computations WHERE status = 'failed' AND error->>'code' <> $1"
@@ -53,13 +56,13 @@ async def settle(service: Service, segments: Mapping[str, int]) -> tuple[float, 
     async with client_of(service) as client:
         for id_ in segments.values():
             (await client.post(f"/api/segments/{id_}/refresh/pause/")).raise_for_status()
-    for sql, what in ((_COMPUTING, "computed"), (_UNTOLD, "told to the webhook"), (_UNSYNCED, "sent by activations")):
+    for sql, what in ((_COMPUTING, "computed"), (UNTOLD, "told to the webhook"), (_UNSYNCED, "sent by activations")):
         if await time_until(lambda sql=sql: nothing(sql), since=began, patience=_PATIENCE) >= _PATIENCE:
             wrong.append(f"not all is {what} after {_PATIENCE:.0f} s")
     seconds = time.monotonic() - began
     wrong += await wrong_members(service, dict(segments), DEFINITIONS)
     again = time.monotonic()
-    for sql in (_COMPUTING, _UNTOLD, _UNSYNCED):
+    for sql in (_COMPUTING, UNTOLD, _UNSYNCED):
         await time_until(lambda sql=sql: nothing(sql), since=again, patience=_PATIENCE)
     await _allow_empty(service)
     await time_until(lambda: nothing(_UNSYNCED), since=again, patience=_PATIENCE)
@@ -73,6 +76,17 @@ async def _allow_empty(service: Service) -> None:
         for row in held:
             path = f"/api/activations/{row['activation_id']}/sync/"
             (await client.post(path, json={"allow_empty": True})).raise_for_status()
+
+
+async def wrong_events(service: Service, sent: int, acknowledged: int) -> list[str]:
+    """Return what is wrong with the events in ClickHouse: each that was acknowledged is there, and none twice."""
+    found = await service.resources.clickhouse.fetch(_EVENTS, {"tenant": service.tenant.id}, purpose="compute")
+    copies = {int(event_id.removeprefix("kills-")): count for event_id, count in found.rows}
+    lost = [number for number in range(1, acknowledged + 1) if number not in copies]
+    twice = [number for number, count in copies.items() if count > 1]
+    wrong = [f"{len(lost)} acknowledged events are not there, such as kills-{lost[0]}"] if lost else []
+    wrong += [f"{len(twice)} events are there more than once, such as kills-{min(twice)}"] if twice else []
+    return wrong + ([f"kills-{max(copies)} was never sent"] if copies and max(copies) > sent else [])
 
 
 async def judge(service: Service, receiver: MoodyReceiver, segments: Mapping[str, int]) -> list[str]:

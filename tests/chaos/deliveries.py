@@ -1,7 +1,8 @@
-"""Kill workers and stores at random instants while segments are refreshed and changes delivered; judge what arrived.
+"""Kill workers and stores at random instants while events come in, segments are refreshed and changes delivered; judge it all.
 
-`python -m tests.chaos.deliveries [--kills 200] [--seed 1]`: exit 0 when every change was delivered at least once and in
-order, nothing is dead, and no computation was open for longer than 30 seconds in which stores and workers were up.
+`python -m tests.chaos.deliveries [--kills 200] [--seed 1]`: exit 0 when every acknowledged event is in ClickHouse exactly once,
+every segment has the members that a preview finds, every change was delivered at least once and in order, nothing is dead,
+and no computation was open for longer than 30 seconds in which stores and workers were up.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from msgspec import Struct
 from segment_copilot.activations.secrets import new_key
 from segment_copilot.embedded import Engine, start_engines
 from segment_copilot.telemetry.logs import configure_logging
-from tests.chaos.delivered import judge, settle
+from tests.chaos.delivered import judge, settle, wrong_events
 from tests.chaos.forked import Forked
 from tests.chaos.receiving import ACTIVATION, SECRET, WEBHOOK, MoodyReceiver
 from tests.chaos.service import Process, Service, Stores, run_service
@@ -140,6 +141,7 @@ async def _run(service: Service, other: Process, receiver: MoodyReceiver, plan: 
         receiver.is_moody = False
         seconds, wrong = await settle(service, segments)
         wrong += await judge(service, receiver, segments)
+        wrong += await wrong_events(service, traffic.sent, traffic.acknowledged)
     stuck = {id_: seconds for id_, seconds in watch.open.items() if seconds > _STUCK_SECONDS}
     wrong += [f"computation {id_} was open for {seconds:.0f} s with everything up" for id_, seconds in stuck.items()]
     for process in (service.api, service.worker, other):

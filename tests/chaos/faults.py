@@ -10,6 +10,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from msgspec import Struct
 
 from segment_copilot.embedded import Engine
+from tests.chaos.clocks import step
+from tests.chaos.disks import full
 from tests.chaos.service import Process, Service, frozen
 from tests.support.proxies import Proxy
 
@@ -28,6 +30,10 @@ class Fault(Struct, frozen=True):
     """True when the API itself is away, so that connections to it are refused or cut."""
     refused: int = 0
     """How many events it plants that ClickHouse refuses by themselves."""
+    needs: str = ""
+    """What this machine has to allow: `clock` a C compiler, `disks` to mount file systems."""
+    target: str = ""
+    """What the service speaks to that is out of reach: the faults of `network` name it."""
     proxied: bool = False
     """True when it lies between our processes and the stores. Such faults are the last of the list, and share proxies."""
 
@@ -182,6 +188,10 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault("tables-missing", "each ClickHouse table missing, events for 20 s", _tables_missing, 0),
     Fault("row-refused", "one row that ClickHouse refuses", _row_refused, 2, refused=1),
+    Fault("clock-forward", "clocks of API and worker an hour ahead", step(3600), 8, needs="clock"),
+    Fault("clock-back", "clocks of API and worker an hour behind", step(-3600), 8, needs="clock"),
+    Fault("clickhouse-disk-full", "ClickHouse: no room on its disk", full("clickhouse"), 12, needs="disks"),
+    Fault("postgres-disk-full", "PostgreSQL: no room on its disk", full("postgres"), 8, needs="disks"),
     Fault("inserts-stalled", "INSERTs stall, SELECTs do not", _of_inserts(arrived=False), 20, proxied=True),
     Fault("answers-lost", "INSERTs arrive, their answers do not", _of_inserts(arrived=True), 75, proxied=True),
     Fault("network-cut", "stores: connections cut and refused", _between(Proxy.refuse, Proxy.speak), 8, proxied=True),

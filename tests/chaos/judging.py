@@ -12,6 +12,7 @@ from typing import Any
 import httpx2
 from msgspec import Struct
 
+from segment_copilot.stores.merging import DISTINCT, ROWS
 from tests.chaos.load import PREVIEW_SECONDS, SEGMENTS, Load
 from tests.chaos.service import Service, answers, now
 
@@ -85,7 +86,7 @@ async def _is_done(service: Service, quiet: datetime) -> bool:
 
 async def _wrong_events(service: Service, load: Load, *, run: str, refused: int) -> list[str]:
     params = {"tenant": service.tenant.id, "run": run}
-    copies = dict((await service.resources.clickhouse.fetch(_COPIES, params, purpose="compute")).rows)
+    copies = dict((await service.resources.clickhouse.fetch(_COPIES, params, purpose="compute", merge=ROWS)).rows)
     status = await service.resources.ingestion.status(service.tenant)
     found = Counter({
         "acknowledged and not there": len(load.acknowledged - copies.keys()),
@@ -159,7 +160,7 @@ async def left_members(service: Service) -> list[str]:
         )
 
     stuck = await time_until(removed, since=time.monotonic())
-    found = await clickhouse.fetch(_LEFT_MEMBERS, {"tenant": service.tenant.id}, purpose="compute")
+    found = await clickhouse.fetch(_LEFT_MEMBERS, {"tenant": service.tenant.id}, purpose="compute", merge=DISTINCT)
     left = await postgres.fetchval(_NOT_PLANNED, [id_ for (id_,) in found.rows])
     wrong = [f"members of {left} deleted segments stay for ever"] if left else []
     return wrong + ([f"members are not removed after {stuck:.0f} s"] if stuck >= PATIENCE_SECONDS else [])

@@ -50,6 +50,10 @@ class Load:
         self.acknowledged = set[int]()  # the number `n` of each event
         self.unanswered = set[int]()
         self.answers = Counter[str]()
+        self.refusals = Counter[str]()
+        """What was said with 503 and 504."""
+        self.unread = 0
+        """How often the list of segments, which is PostgreSQL's alone, was not answered."""
         self.slowest = 0.0
         self.slowest_preview = 0.0
         self.broken = list[str]()
@@ -88,8 +92,15 @@ class Load:
             self.broken.append(f"{method} {path} took {seconds:.1f} s")
         if said == "cut" and not self._may_hang_up:
             self.broken.append(f"{method} {path} was cut")
-        if answer is not None and answer.status_code >= 400 and answer.status_code not in {410, 503, 504}:
-            self.broken.append(f"{method} {path} answered {said}: {answer.text[:200]}")
+        if answer is not None and answer.status_code >= httpx2.codes.BAD_REQUEST:
+            if answer.status_code not in {410, 503, 504}:
+                self.broken.append(f"{method} {path} answered {said}: {answer.text[:200]}")
+            elif not answer.headers["content-type"].startswith("application/problem+json"):
+                self.broken.append(f"{method} {path} answered {said} without a problem: {answer.text[:200]}")
+            else:
+                self.refusals[answer.json()["detail"]] += 1
+        if (method, path) == ("GET", "segments/") and (answer is None or answer.status_code != httpx2.codes.OK):
+            self.unread += 1
         return answer
 
     # Events

@@ -1,8 +1,9 @@
-"""Prints one row of the table for each fault."""
+"""Makes one row of the table for each fault."""
 
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Iterable
 
 from msgspec import Struct
@@ -11,7 +12,8 @@ from tests.chaos.judging import Recovery
 from tests.chaos.load import Load
 
 _COLUMNS = (
-    "fault", "for, s", "acknowledged", "clients saw", "slowest (preview), s", "ready / forwarded / computed after, s", "broken",
+    "fault", "for, s", "acknowledged", "clients saw", "streams", "told", "slowest (preview, stream), s",
+    "ready / forwarded / computed after, s", "broken",
 )  # fmt: skip
 
 
@@ -22,30 +24,40 @@ class Row(Struct):
     words: str
     lasted: float
     load: Load
+    streams: Counter[str]
+    slowest_stream: float
+    told: int
+    """How many changes of membership the webhook's receiver was told of."""
     recovery: Recovery
     wrong: list[str]
 
 
-def write_title() -> None:
-    """Print the head of the table (Markdown, as benchmarks/README.md has it)."""
-    _write(_COLUMNS)
-    _write("---" for _ in _COLUMNS)
+def title() -> str:
+    """Return the head of the table, in Markdown."""
+    return _line(_COLUMNS) + _line("---" for _ in _COLUMNS)
 
 
-def write_row(row: Row) -> None:
-    """Print a row as soon as there is one."""
+def line(row: Row) -> str:
+    """Return a row of the table."""
     load, after = row.load, row.recovery
-    _write((
+    return _line((
         f"{row.words} (`{row.name}`)",
         f"{row.lasted:.0f}",
         f"{len(load.acknowledged):,}",
         ", ".join(f"{count:,} × {said}" for said, count in sorted(load.answers.items())),
-        f"{load.slowest:.1f} ({load.slowest_preview:.1f})",
+        ", ".join(f"{count:,} × {said}" for said, count in sorted(row.streams.items())) or "–",
+        f"{row.told:,}",
+        f"{load.slowest:.1f} ({load.slowest_preview:.1f}, {row.slowest_stream:.1f})",
         f"{after.ready:.1f} / {after.forwarded:.1f} / {after.computed:.1f}",
         str(len(row.wrong)),
     ))  # fmt: skip
 
 
-def _write(cells: Iterable[str]) -> None:
-    sys.stdout.write(f"| {' | '.join(cells)} |\n")
+def write(text: str) -> None:
+    """Print *text* as soon as there is some."""
+    sys.stdout.write(text)
     sys.stdout.flush()
+
+
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |\n"

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 import httpx2
-import msgspec
 import psutil
 from msgspec import Struct
 
@@ -24,11 +23,12 @@ from segment_copilot.access.tenants import Tenant
 from segment_copilot.embedded import Engine, Engines
 from segment_copilot.resources import Resources, open_resources
 from segment_copilot.settings import read_settings
+from tests.chaos.observed import TASKS
 from tests.support.proxies import Proxy, eventually, run_proxy
 
 Role = Literal["serve", "worker"]
 _PORTS: dict[Role, str] = {"serve": "PORT", "worker": "WORKER_PORT"}
-_START_SECONDS = 60
+_START_SECONDS = 300  # on a busy machine
 
 
 class Spawned(Protocol):
@@ -47,6 +47,8 @@ class Process:
     def __init__(self, role: Role, *, log: Path) -> None:
         self.role: Role = role
         self.log = log
+        self.tasks = log.with_suffix(".tasks")
+        """Where it writes down its tasks on SIGUSR1 (`observed`)."""
         self.port = free_port()
         self._process: Spawned | None = None
 
@@ -61,9 +63,10 @@ class Process:
             "CLICKHOUSE_URL": clickhouse_url,
             "LOG_LEVEL": "info",
             _PORTS[self.role]: str(self.port),
+            TASKS: str(self.tasks),
             **settings,
         }
-        command = [sys.executable, "-m", "segment_copilot", self.role]
+        command = [sys.executable, "-m", "tests.chaos.observed", self.role]
         self._process = self._spawn(command, environment)
 
     def _spawn(self, command: list[str], environment: dict[str, str]) -> Spawned:
@@ -118,6 +121,7 @@ class Service:
         self.stores = stores
         self.settings = settings
         self.proxies: tuple[Proxy, ...] = ()  # PostgreSQL's and ClickHouse's, while there are any
+        self.behind: Mapping[str, Proxy] = {}  # the proxy before each of what the service speaks to (`sharded`)
         self.api = Process("serve", log=directory / "api.log")
         self.worker = Process("worker", log=directory / "worker.log")
         self.tenant: Tenant
@@ -201,18 +205,14 @@ class Service:
 
     async def command(self, *arguments: str) -> str:
         """Run a command of the service on its stores; return what it printed."""
-        environment = os.environ | msgspec.to_builtins(_Environment(*msgspec.structs.astuple(self.stores)))
+        urls = {"DATABASE_URL": self.stores.database_url, "CLICKHOUSE_URL": self.stores.clickhouse_url}
+        environment = os.environ | urls | dict(self.settings)
         command = [sys.executable, "-m", "segment_copilot", *arguments]
         ran = await asyncio.to_thread(
             subprocess.run, command, env=environment, capture_output=True, text=True, check=False
         )
         assert ran.returncode == 0, ran.stderr
         return ran.stdout
-
-
-class _Environment(Struct, frozen=True, rename=str.upper):
-    database_url: str
-    clickhouse_url: str
 
 
 @asynccontextmanager

@@ -75,7 +75,13 @@ class Traffic:
         self._dice = random.Random(f"traffic of {seed}")  # noqa: S311  # a seed, not a secret
         self._number = 0
         self.acknowledged = 0
+        """So many were; each batch is sent until it is, so they are the first."""
         self.answers = Counter[str]()
+
+    @property
+    def sent(self) -> int:
+        """The number of the last event that was sent."""
+        return self._number
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from pathlib import Path
 
 import httpx2
@@ -53,7 +54,7 @@ async def try_unmigrated(engines: Engines, directory: Path) -> Row:
         wrong += await service.stop_all()
     if recovery.seconds > RECOVERY_SECONDS:
         wrong.append(f"recovered after {recovery.seconds:.1f} s")
-    return Row(UNMIGRATED, "a worker started before `migrate`", _SECONDS, load, recovery, wrong)
+    return Row(UNMIGRATED, "a worker started before `migrate`", _SECONDS, load, Counter(), 0.0, 0, recovery, wrong)
 
 
 async def told(service: Service) -> list[str]:

@@ -44,14 +44,14 @@ NOW = datetime(2026, 6, 15, 12, 0, tzinfo=UTC)
 ORDERED = {"logic": "AND", "conditions": [{"type": "event_count", "event_type": "order_placed"}]}
 
 
-async def order(resources: Resources, tenant: Tenant, *user_ids: str) -> None:
+async def order(resources: Resources, tenant: Tenant, *user_ids: str, at: datetime = NOW - timedelta(hours=1)) -> None:
     """An order of each user, all the way from the door to the shards."""
     events = [
         msgspec.json.encode(
             {
                 "user_id": user,
                 "event_type": "order_placed",
-                "occurred_at": NOW - timedelta(hours=1),
+                "occurred_at": at,
                 "payload": {"n": 1},
             }
         )
@@ -67,6 +67,26 @@ async def users_of_shards(cluster: Cluster) -> list[set[str]]:
         await shard.server.fetch("SELECT user_id FROM users", purpose="catalog") for shard in await cluster.shards()
     ]
     return [{user_id for (user_id,) in one.rows} for one in found]
+
+
+async def test_old_events_go_from_every_shard_and_from_the_counts(
+    resources: Resources, cluster: Cluster, tenant: Tenant
+):
+    users = [f"user-{n}" for n in range(40)]
+    await order(resources, tenant, *users)
+    await order(resources, tenant, *users, at=NOW - timedelta(days=200))
+    await resources.tenants.set_event_days(tenant, 30)
+
+    assert await resources.retention.drop_next(now=NOW)
+
+    for shard in await cluster.shards():
+        found = await shard.server.fetch("SELECT count(), min(occurred_at) FROM events", purpose="catalog")
+        assert found.rows[0][0] > 10
+        assert found.rows[0][1] == NOW - timedelta(hours=1)
+    left = await cluster.fetch("SELECT user_key FROM events", purpose="catalog", merge=ROWS)
+    assert len(left.rows) == 40
+    counted = "SELECT event_count FROM observed_names WHERE tenant_id = $1 AND path = ''"
+    assert await resources.postgres.fetchval(counted, tenant.id) == 40
 
 
 async def test_every_user_is_on_one_shard_with_all_rows(resources: Resources, cluster: Cluster, tenant: Tenant):

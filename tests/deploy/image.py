@@ -25,6 +25,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from string import Template
 
 from msgspec import Struct
 
@@ -72,9 +73,15 @@ def let_through(ignore: str) -> Iterator[str]:
 
 
 def environment(steps: list[Step]) -> dict[str, str]:
-    """Return what a stage's ENV sets; `$PATH` is the base image's."""
-    pairs = [pair.partition("=") for step in steps if step.word == "ENV" for pair in shlex.split(step.rest)]
-    return {name: value.replace("$PATH", "/usr/local/bin:/usr/bin:/bin") for name, _, value in pairs}
+    """Return what a stage's ENV sets; `$PATH` is the base image's, an ARG is what it is where nobody says another."""
+    words = [
+        (step.word, *pair.partition("="))
+        for step in steps
+        for pair in shlex.split(step.rest)
+        if step.word in {"ARG", "ENV"}
+    ]
+    known = {"PATH": "/usr/local/bin:/usr/bin:/bin"} | {name: value for word, name, _, value in words if word == "ARG"}
+    return {name: Template(value).safe_substitute(known) for word, name, _, value in words if word == "ENV"}
 
 
 def copy_in(step: Step, context: Path, workdir: Path, files: set[str]) -> None:

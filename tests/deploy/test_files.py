@@ -31,7 +31,9 @@ SETTINGS = {field.encode_name for field in msgspec.structs.fields(Settings)}
     [
         ("vendor.compose-spec", "compose/compose.yaml"),
         ("vendor.github-workflows", "ci/github.yml"),
+        ("vendor.github-workflows", "ci/release-github.yml"),
         ("vendor.gitlab-ci", "ci/gitlab.yml"),
+        ("vendor.gitlab-ci", "ci/release-gitlab.yml"),
     ],
 )
 def test_a_file_follows_its_schema(schema: str, file: str):

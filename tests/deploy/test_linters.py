@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 def test_zizmor_has_nothing_to_say_about_the_workflows():
     program = Path(sys.executable).with_name("zizmor")
-    files = [ROOT / "deploy" / "ci" / name for name in ("github.yml", "evals.yml")]
+    files = [ROOT / "deploy" / "ci" / name for name in ("github.yml", "release-github.yml", "evals.yml")]
     command = [program, "--offline", "--quiet", "--config", ROOT / "deploy" / "ci" / "zizmor.yml", *files]
     checked = subprocess.run(command, capture_output=True, text=True, check=False)
 

@@ -67,6 +67,10 @@ async def test_the_reader_answers_what_people_ask(engines: tuple[Engines, Path])
         condition = {"type": "event_count", "event_type": "order_placed"}
         found = await resources.previews.preview(tenant, {"logic": "AND", "conditions": [condition]})
         assert found.matched_users == 2
+    urls = {"CLICKHOUSE_URL": stores.clickhouse_url, "CLICKHOUSE_READ_URL": by("segment_copilot_reader:hush", started)}
+    report = await examine({"DATABASE_URL": stores.database_url, **urls})
+    told = {one.name: one.detail for one in report.checks}
+    assert told["clickhouse.reader"] == "The user segment_copilot_reader reads, and may do no more."
 
 
 @pytest.mark.parametrize(

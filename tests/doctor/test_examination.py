@@ -12,9 +12,9 @@ import pytest
 from segment_copilot.activations.secrets import Secrets, new_key
 from segment_copilot.demo.loading import SLUG
 from segment_copilot.doctor import Check, examine
-from segment_copilot.doctor.queues import QUEUES
 from segment_copilot.resources import open_resources
 from segment_copilot.settings import read_settings
+from segment_copilot.stores.backlog import BACKLOGS
 from segment_copilot.stores.postgres import open_postgres
 from tests.support.databases import run_clickhouse, run_postgres, with_database
 from tests.support.engines import Servers
@@ -186,6 +186,36 @@ async def test_rights_that_are_missing_in_clickhouse(database_url: str, clickhou
 
 
 @pytest.mark.shared
+async def test_a_reader_that_is_none(database_url: str, clickhouse_url: str):
+    """The user that writes does for reading too, and is told to be more than a reader."""
+    assert (await checks(database_url, clickhouse_url))["clickhouse.reader"].verdict == "unknown"
+
+    found = await checks(database_url, clickhouse_url, CLICKHOUSE_READ_URL=clickhouse_url)
+    assert found["clickhouse.reader"].verdict == "warning"
+    assert "may write (INSERT" in found["clickhouse.reader"].detail
+
+    elsewhere = with_database(clickhouse_url, "default")
+    found = await checks(database_url, clickhouse_url, CLICKHOUSE_READ_URL=elsewhere)
+    assert (found["clickhouse.reader"].verdict, "default" in found["clickhouse.reader"].detail) == ("wrong", True)
+
+
+@pytest.mark.shared
+async def test_a_reader_that_cannot_be_asked(database_url: str, clickhouse_url: str):
+    stranger = but_for(clickhouse_url, password="guess")
+    found = await checks(database_url, clickhouse_url, CLICKHOUSE_READ_URL=stranger)
+    assert bad(found)["clickhouse.reader"] == "wrong"
+    assert "refuses the user or the password" in found["clickhouse.reader"].detail
+
+    async with listening() as port:
+        pass
+    found = await checks(database_url, clickhouse_url, CLICKHOUSE_READ_URL=but_for(clickhouse_url, port=port))
+    assert bad(found)["clickhouse.reader.reach"] == "wrong"
+
+    found = await checks(database_url, clickhouse_url, CLICKHOUSE_READ_URL=f"{clickhouse_url}?readonly=2")
+    assert found["clickhouse.reader"].verdict == "ok"
+
+
+@pytest.mark.shared
 async def test_a_cluster_that_the_server_does_not_know(database_url: str, clickhouse_url: str):
     found = await checks(database_url, clickhouse_url, CLICKHOUSE_CLUSTER="main")
 
@@ -258,7 +288,7 @@ STORED = (
 
 
 async def test_every_queue_whose_oldest_waits_for_hours(database_url: str, clickhouse_url: str):
-    assert {queue.name for queue in QUEUES} == WAITING.keys()
+    assert {queue.name for queue in BACKLOGS} == WAITING.keys()
     await run_postgres(database_url, *STORED, *WAITING.values())
 
     found = await checks(database_url, clickhouse_url)

@@ -15,9 +15,10 @@ from segment_copilot.doctor.configuration import judge, read
 from segment_copilot.doctor.findings import Check, Report, in_words
 from segment_copilot.doctor.postgres import judge_connections, judge_rows
 from segment_copilot.doctor.postgres import judge_version as judge_postgres
-from segment_copilot.doctor.queues import QUEUES, judge_queue, judge_workers
+from segment_copilot.doctor.queues import judge_queue, judge_workers
 from segment_copilot.doctor.reaching import Skew, judge_clock
 from segment_copilot.doctor.space import judge_space
+from segment_copilot.stores.backlog import BACKLOGS
 
 GOOD = {
     "DATABASE_URL": "postgresql://app:secret@db.internal/app?sslmode=verify-full",
@@ -154,9 +155,9 @@ def test_clocks_are_judged_by_what_is_certain(skew: Skew, verdict: str, part: st
         (judge_workers(2, 100), "ok"),
         (judge_workers(0, 0), "warning"),
         (judge_workers(0, 1), "wrong"),
-        (judge_queue(QUEUES[0], 10, 59), "ok"),
-        (judge_queue(QUEUES[0], 10, 60), "warning"),
-        (judge_queue(QUEUES[0], 10, 600), "wrong"),
+        (judge_queue(BACKLOGS[0], 10, 59), "ok"),
+        (judge_queue(BACKLOGS[0], 10, 60), "warning"),
+        (judge_queue(BACKLOGS[0], 10, 600), "wrong"),
     ],
 )
 def test_numbers_are_judged(check: Check, verdict: str):

@@ -14,17 +14,19 @@ const complaints = [];
 page.on("console", (said) => ["warning", "error"].includes(said.type()) && complaints.push(said.text()));
 page.on("pageerror", (error) => complaints.push(String(error)));
 const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-const told = { views: {}, violations: [], wide: [] };
+const told = { views: {}, violations: [], wide: [], letters: [] }; // letters: how high those of charts are, in pixels
 
 /** Look at a view: what is wrong for a screen reader, whether a phone has to scroll it sideways; a picture of each. */
 async function look(name) {
   for (const [kind, width, scheme] of [["desktop", 1280, "light"], ["phone", 390, "dark"]]) {
     await page.setViewportSize({ width, height: 900 });
+    await page.evaluate(() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))); // charts fit the width then
     await page.emulateMedia({ colorScheme: scheme });
     await page.evaluate(axe);
     const { violations } = await page.evaluate(() => window.axe.run());
     told.violations.push(...violations.map(({ id, nodes }) => `${name}, ${kind}: ${id}: ${nodes[0].html}`));
     if (await page.evaluate(() => document.documentElement.scrollWidth > window.innerWidth)) told.wide.push(`${name}, ${kind}`);
+    told.letters.push(...(await page.locator("svg.chart text").evaluateAll((texts) => texts.map((text) => text.getBoundingClientRect().height))));
     if (pictures) await page.screenshot({ path: `${pictures}/${name}-${kind}.png`, fullPage: true });
   }
   await page.setViewportSize({ width: 1280, height: 900 });
@@ -45,6 +47,7 @@ await page.keyboard.press("Enter");
 await page.getByText("DRAFT", { exact: true }).waitFor();
 await page.getByText("Conditions, how it comes about, SQL").click();
 await page.getByText("HOW IT COMES ABOUT").waitFor();
+told.near = await page.locator("p.near").allInnerTexts();
 await look("draft");
 await page.getByText("Edit", { exact: true }).click();
 await page.getByLabel("Definition as JSON").fill("{");
@@ -59,6 +62,8 @@ await page.getByRole("heading", { name: "Seen in the console" }).waitFor();
 await page.getByText("Compute now").click();
 await page.getByText(/[1-9][0-9,]* members, computed/).waitFor();
 await page.getByText("all users").waitFor();
+await page.getByText("What would other values give?").click();
+await page.locator("p.near").first().waitFor();
 await page.getByText("Loading…").waitFor({ state: "detached" });
 await look("segment");
 

@@ -109,6 +109,7 @@ def test_the_page_has_an_example_of_every_condition_window_and_kind_of_metric():
         "within",
         "strict",
         "none_between",
+        "same",
         "at",
     }
     assert words & set(get_args(Metric)) >= {"sum", "avg", "count_distinct"}
@@ -192,7 +193,7 @@ def happened(random: Random) -> tuple[str, Json]:
 
 def history() -> Iterator[Event]:
     """A hundred and fifty people: some who never came, some who come every week."""
-    random = Random(7)  # noqa: S311  # repeatable, not secret
+    random, products = Random(7), Random(7)  # noqa: S311  # repeatable, not secret
     for number in range(150):
         user = f"u{number:03}"
         yield Event(user, IDENTIFY, AS_OF - timedelta(days=500), identified(random))
@@ -202,7 +203,8 @@ def history() -> Iterator[Event]:
             times = [0, 30, 60] if random.random() < 0.2 else [0]  # now and then one after another
             names = [event_type, "cart_add", "order_placed"] if len(times) > 1 else [event_type]
             for later, name in zip(times, names, strict=True):
-                yield Event(user, name, AS_OF - ago + timedelta(minutes=later), payload)
+                of = {"product_id": products.choice("xyz")}
+                yield Event(user, name, AS_OF - ago + timedelta(minutes=later), payload | of)
 
 
 HISTORY = list(history())

@@ -12,7 +12,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +24,7 @@ WATCHERS = (
     "tests/language/test_regressions.py",
     "tests/language/test_smallest_comparisons.py",
     "tests/language/test_smallest_items.py",
+    "tests/language/test_same.py",
     "tests/language/test_date_windows.py",
     "tests/language/test_moves.py",
     "tests/language/test_semantics.py",
@@ -34,52 +36,67 @@ WATCHERS = (
 AT_ONCE = 2  # a run keeps one core busy
 
 FAILED = 1  # pytest's exit code for failed tests; others are errors of the run itself
-
-
-def run_tests(source: Path) -> subprocess.CompletedProcess[str]:
-    """The watchers against the package in *source*, stopped at the first failure."""
-    environment = os.environ | {"PYTHONPATH": str(source), "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "-p", "no:cacheprovider", *WATCHERS]
-    return subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
+FIRST_FAILED = re.compile(r"^=+ failed tests =+\n(.+)$", re.MULTILINE)
+"""The first of the names that tests/support/failures.py prints, which may hold spaces."""
 
 
 class Verdict(NamedTuple):
-    """What became of a planted bug, or of none."""
+    """What became of a planted bug."""
 
-    is_right: bool
     words: str
+    caught_by: str = ""
+    """The test that failed, without its parameters; empty for a bug that nobody noticed."""
 
 
-def verdict(patch: Path | None) -> Verdict:
-    """Plant a bug, which some test must see; without one the tests must pass."""
+def run_tests(tests: Iterable[str], patch: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run tests against a copy of the package with a bug in it, or with none, up to the first failure.
+
+    Raises subprocess.CalledProcessError when the patch does not apply.
+    """
     with tempfile.TemporaryDirectory() as folder:
         shutil.copytree(PROJECT / "src", Path(folder) / "src", ignore=shutil.ignore_patterns("__pycache__"))
         if patch:
-            command = ["git", "apply", "--unsafe-paths", f"--directory={folder}", str(patch)]
-            applied = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-            if applied.returncode:
-                return Verdict(is_right=False, words=f"does not apply: {applied.stderr.strip()}")
-        ran = run_tests(Path(folder) / "src")
-    if patch is None:
-        words = "passes" if ran.returncode == 0 else f"fails without any bug:\n{ran.stdout[-3000:]}"
-        return Verdict(ran.returncode == 0, words)
-    if ran.returncode != FAILED:
-        words = f"was not noticed (pytest exit code {ran.returncode})\n{ran.stdout[-1000:]}"
-        return Verdict(is_right=False, words=words)
-    found = re.search(r"^(?:FAILED|ERROR) (\S+)", ran.stdout, re.MULTILINE)
-    return Verdict(is_right=True, words=f"caught by {found[1] if found else '?'}")
+            apply = ["git", "apply", "--unsafe-paths", f"--directory={folder}", str(patch)]
+            subprocess.run(apply, cwd=folder, capture_output=True, text=True, check=True)
+        environment = os.environ | {"PYTHONPATH": str(Path(folder) / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "-p", "no:cacheprovider", *tests]
+        return subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
+
+
+def verdict(patch: Path) -> Verdict:
+    """Plant a bug, which some test must see."""
+    try:
+        ran = run_tests(WATCHERS, patch)
+    except subprocess.CalledProcessError as error:
+        return Verdict(f"does not apply: {error.stderr.strip()}")
+    found = FIRST_FAILED.search(ran.stdout)
+    if ran.returncode != FAILED or not found:
+        return Verdict(f"was not noticed (pytest exit code {ran.returncode})\n{ran.stdout[-1000:]}")
+    return Verdict(f"caught by {found[1]}", caught_by=found[1].partition("[")[0])
 
 
 def main(names: list[str]) -> int:
-    """Run all patches, or those named: two at a time, each with engines of its own."""
-    patches = [None, *(path for path in sorted(HERE.glob("*.patch")) if not names or path.stem in names)]
-    wrong = 0 if len(patches) > 1 else 1  # no bug was planted: nothing was shown
+    """Plant all bugs, or those named, two at a time, each with engines of its own; what was wrong stands at the end.
+
+    The tests that caught one are then asked without any: a test that fails anyway would show nothing.
+    """
+    patches = [path for path in sorted(HERE.glob("*.patch")) if not names or path.stem in names]
+    wrong, caught_by = list[str](), set[str]()
+    if not patches:
+        wrong.append("No bug was planted: nothing was shown.")
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        for patch, found in zip(patches, pool.map(verdict, patches), strict=True):
-            wrong += not found.is_right
-            sys.stdout.write(f"{patch.stem if patch else 'no bug'}: {found.words}\n")
+        running = {pool.submit(verdict, patch): patch for patch in patches}
+        for ended in as_completed(running):
+            found = ended.result()
+            told = f"{running[ended].stem}: {found.words}"
+            sys.stdout.write(f"{told}\n")
             sys.stdout.flush()
-    sys.stdout.write(f"{len(patches) - wrong} passed, {wrong} failed\n")
+            caught_by |= {found.caught_by} - {""}
+            if not found.caught_by:
+                wrong.append(told)
+    if caught_by and (ran := run_tests(sorted(caught_by))).returncode:
+        wrong.append(f"A test that caught a bug fails without any:\n{ran.stdout[-3000:]}")
+    sys.stdout.write("\n".join([f"{len(patches)} bugs planted; {len(wrong)} wrong", *wrong, ""]))
     return 1 if wrong else 0
 
 

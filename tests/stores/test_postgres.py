@@ -17,7 +17,8 @@ import uuid_utils
 from segment_copilot.embedded import Engines
 from segment_copilot.errors import InvalidInput, QueryTimeout, Unavailable
 from segment_copilot.stores import postgres as module
-from segment_copilot.stores.postgres import ForeignKeyViolation, Postgres, UniqueViolation, open_postgres
+from segment_copilot.stores.postgres import Postgres, open_postgres
+from segment_copilot.stores.postgres_errors import ForeignKeyViolation, UniqueViolation
 from tests.support.proxies import eventually, run_proxy
 
 SCHEMA = """

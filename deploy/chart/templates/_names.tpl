@@ -63,7 +63,7 @@ envFrom:
   - secretRef:
       name: {{ . }}
 {{- end }}
-{{- with .Values.settings }}
+{{- with merge (dict) .Values.settings .Values.otel }}
 env:
   {{- range $name, $value := . }}
   - name: {{ $name }}

@@ -9,7 +9,8 @@ from msgspec import Struct
 
 from segment_copilot.errors import Conflict, InvalidInput, NotFound
 from segment_copilot.language.decode import is_timezone
-from segment_copilot.stores.postgres import Postgres, Record, UniqueViolation
+from segment_copilot.stores.postgres import Postgres, Record
+from segment_copilot.stores.postgres_errors import UniqueViolation
 
 _COLUMNS: Final = "id, slug, timezone, dynamic_plus_limit, requests_per_minute, events_per_month"
 _SLUG: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")

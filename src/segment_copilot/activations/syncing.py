@@ -28,6 +28,7 @@ from segment_copilot.language.describe.shares import in_percent, percent
 from segment_copilot.stores.leases import LENGTH, MAX_ATTEMPTS, Lease, Leases, Queue
 from segment_copilot.stores.postgres import Connection, Postgres, Record
 from segment_copilot.stores.presence import Presence
+from segment_copilot.telemetry.metrics import DELIVERIES
 
 log = structlog.get_logger()
 
@@ -43,7 +44,7 @@ _AWAY_PAUSE: Final = timedelta(seconds=1)  # before our own store that is away i
 _OF_TENANT: Final = 2  # deliveries of one tenant that are sent at once
 _MAX_ERROR: Final = 500
 
-_QUEUE: Final = Queue("deliveries", waiting="queued", working="sending")
+_QUEUE: Final = Queue("deliveries", waiting="queued", working="sending", of_tenants=True)
 _READY: Final = f"""
 NOT EXISTS (SELECT FROM deliveries AS earlier WHERE earlier.activation_id = deliveries.activation_id
     AND earlier.id < deliveries.id AND earlier.status IN ('queued', 'sending', 'held'))
@@ -325,11 +326,13 @@ class Syncing:
             await transaction.execute(sql, claim.tenant.id, claim.lease.id, now)
             args = (row["activation_id"], now, row["config"], span.until, span.member_count)
             await transaction.execute(_SYNCED, claim.tenant.id, *args)
+        DELIVERIES.labels("activation", "done").inc()
         log.info("delivery.done", delivery_id=claim.lease.id, entered=span.entered, left=span.left)
 
     async def _stop(self, claim: _Claim, status: str, error: str) -> None:
         """End a delivery that a person has to look at, and say so in its activation."""
         said = error[:_MAX_ERROR]
+        DELIVERIES.labels("activation", status).inc()
         log.warning("delivery.stopped", delivery_id=claim.lease.id, status=status)
         async with self._postgres.transaction() as transaction:
             await _lock(transaction, claim)
@@ -355,6 +358,7 @@ class Syncing:
             await self._stop(claim, "dead", tried)
             return
         pause = max(pause_after(failures, spread=random.random()), after or timedelta(0))  # noqa: S311  # no secret
+        DELIVERIES.labels("activation", "retry").inc()
         log.warning("delivery.failed", delivery_id=claim.lease.id, failures=failures, seconds=pause.total_seconds())
         await self._leases.release([claim.lease], pause=pause)
 

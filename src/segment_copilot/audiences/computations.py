@@ -40,7 +40,9 @@ from segment_copilot.stores.presence import Presence
 
 log = structlog.get_logger()
 
-_QUEUE: Final = Queue("computations", waiting="queued", working="running", failed="failed", key="run_id", order=TURNS)
+_QUEUE: Final = Queue(
+    "computations", waiting="queued", working="running", failed="failed", key="run_id", order=TURNS, of_tenants=True
+)
 _TOGETHER: Final = 200  # segments of one tenant that are computed in one go
 _PAUSE: Final = timedelta(seconds=5)  # before what did not work is tried again
 _AWAY_PAUSE: Final = timedelta(seconds=1)  # before a store that is away is

@@ -51,7 +51,7 @@ MAX_TRAITS: Final = 20
 MAX_OPEN: Final = 20
 """Exports of a tenant that wait or are written."""
 
-_QUEUE: Final = Queue("exports", waiting="pending", working="running", failed="failed", key="file_id")
+_QUEUE: Final = Queue("exports", waiting="pending", working="running", failed="failed", key="file_id", of_tenants=True)
 _PAGE: Final = 50_000  # rows read at once
 _TRAIT: Final = "traits."
 _KEPT_FOR: Final = timedelta(days=30)

@@ -41,7 +41,7 @@ from segment_copilot.stores.presence import Presence
 
 log = structlog.get_logger()
 
-_QUEUE: Final = Queue("live_refreshes", waiting="waiting", working="working")
+_QUEUE: Final = Queue("live_refreshes", waiting="waiting", working="working", of_tenants=True)
 _VERSION: Final = version("segment-copilot").encode()
 _PAUSE: Final = timedelta(seconds=5)  # before what did not work is tried again
 

@@ -23,7 +23,7 @@ from segment_copilot.stores.presence import Presence
 
 log = structlog.get_logger()
 
-_QUEUE: Final = Queue("member_removals", waiting="waiting", working="working")
+_QUEUE: Final = Queue("member_removals", waiting="waiting", working="working", of_tenants=True)
 _TOGETHER: Final = 1_000
 _PAUSE: Final = timedelta(seconds=5)
 LATER: Final = timedelta(minutes=10)

@@ -29,7 +29,8 @@ from segment_copilot.language.catalog import SegmentName
 from segment_copilot.language.lengths import MICROSECOND
 from segment_copilot.lists import FIRST_PAGE, Listed, Window
 from segment_copilot.stores.pages import BY_ID, Rows, Sorting
-from segment_copilot.stores.postgres import Connection, ForeignKeyViolation, Postgres, Record
+from segment_copilot.stores.postgres import Connection, Postgres, Record
+from segment_copilot.stores.postgres_errors import ForeignKeyViolation
 
 SegmentType = Literal["rule", "ai", "static"]
 Status = Literal["draft", "queued", "computing", "computed", "failed"]

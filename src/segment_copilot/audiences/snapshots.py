@@ -41,8 +41,10 @@ MAX_NAME: Final = 200
 Side = Literal["only_in_a", "only_in_b", "in_both"]
 Order = Literal["id", "-id", "name", "-name", "as_of", "-as_of"]
 
-_TAKING: Final = Queue("snapshots", waiting="pending", working="running", failed="failed", key="run_id")
-_REMOVING: Final = Queue("snapshots", waiting="deleted", working="removing", key="removal_id")
+_TAKING: Final = Queue(
+    "snapshots", waiting="pending", working="running", failed="failed", key="run_id", of_tenants=True
+)
+_REMOVING: Final = Queue("snapshots", waiting="deleted", working="removing", key="removal_id", of_tenants=True)
 _PAUSE: Final = timedelta(seconds=5)  # before what did not work is tried again
 _LATER: Final = timedelta(minutes=10)
 """Longer than an INSERT under a snapshot that was deleted meanwhile may go on writing."""

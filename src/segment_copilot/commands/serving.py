@@ -8,6 +8,7 @@ import gc
 import signal
 import socket
 from collections.abc import AsyncGenerator, Generator
+from importlib.metadata import version
 from typing import Any
 
 import structlog
@@ -17,13 +18,15 @@ from msgspec import structs
 from segment_copilot.api.http.connections import BoundedHttp
 from segment_copilot.app import create_app, create_probes
 from segment_copilot.copilot.models.choice import open_model
-from segment_copilot.errors import Unavailable
+from segment_copilot.errors import InvalidInput, Unavailable
 from segment_copilot.resources import Resources, open_resources
 from segment_copilot.settings import Settings
 from segment_copilot.stores.clickhouse import ClickHouse
 from segment_copilot.stores.migrations import Standing, lacking, migrate, planned, status, tables
 from segment_copilot.stores.roles import confine_role
+from segment_copilot.telemetry import tracing
 from segment_copilot.telemetry.logs import configure_logging, log_uncaught
+from segment_copilot.telemetry.metrics import BUILD
 from segment_copilot.worker import run_worker
 
 log = structlog.get_logger()
@@ -44,7 +47,7 @@ def serve(settings: Settings) -> None:
     asyncio.run(_check(settings))
     with _listener(settings.host, settings.port, hint="HOST or PORT"):
         pass  # uvicorn says a taken port in its log only
-    with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises a SIGINT again once all is closed
+    with contextlib.suppress(KeyboardInterrupt), _traced("api", settings):  # uvicorn raises a SIGINT again at the end
         Server(server_config(create_app(settings), host=settings.host, port=settings.port)).run()
 
 
@@ -72,7 +75,22 @@ def work(settings: Settings) -> None:
     """Run a worker until SIGTERM or SIGINT."""
     configure_logging(level=settings.log_level, form=settings.log_format)
     log_uncaught()
-    asyncio.run(_work(settings))
+    with _traced("worker", settings):
+        asyncio.run(_work(settings))
+
+
+@contextlib.contextmanager
+def _traced(process: str, settings: Settings) -> Generator[None]:
+    """Send spans where OTEL_* says, until the block ends; none where it says nothing."""
+    BUILD.info({"version": version("segment-copilot"), "process": process})
+    try:
+        tracing.configure_tracing(process, content=settings.copilot_trace_content)
+    except tracing.Missing as error:
+        raise InvalidInput(str(error), code="invalid_settings") from error
+    try:
+        yield
+    finally:
+        tracing.stop_tracing()
 
 
 async def _work(settings: Settings) -> None:

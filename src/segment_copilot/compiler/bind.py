@@ -18,6 +18,7 @@ from segment_copilot.compiler.stored import (
     Judgement,
     Stored,
     judge_aggregate,
+    judge_same,
     judge_test,
     judge_type,
     named_elsewhere,
@@ -169,10 +170,25 @@ class _Binder:
 
     def _sequence(self, pointer: str, leaf: EventSequence) -> EventSequence:
         events = list(self._matches(f"{pointer}/events", leaf.events))
+        self._same(f"{pointer}/same", leaf)
         if leaf.none_between is UNSET:
             return msgspec.structs.replace(leaf, events=events)
         none_between = list(self._matches(f"{pointer}/none_between", leaf.none_between))
         return msgspec.structs.replace(leaf, events=events, none_between=none_between)
+
+    def _same(self, pointer: str, leaf: EventSequence) -> None:
+        """Check that the events of all steps have what is to be the same of them."""
+        steps = dict.fromkeys(
+            tuple(self._names(one if isinstance(one, str) else one.event_type)) for one in leaf.events
+        )
+        for index, path in enumerate(leaf.same or ()):
+            here, types = f"{pointer}/{index}", list[frozenset[ValueType]]()
+            for names in steps:
+                self._property(here, list(names), path)
+                known = [one[path] for one in self._properties(list(names)) if path in one]
+                types.append(frozenset(kind for one in known for kind in one.types))
+            self.warnings = list(dict.fromkeys(self.warnings))  # steps of which the same is to be told
+            self.warnings.extend(judge_same(here, path, types))
 
     def _matches(self, pointer: str, matches: Sequence[str | MatchT]) -> Iterator[str | MatchT]:
         for index, match in enumerate(matches):

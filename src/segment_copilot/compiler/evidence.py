@@ -25,7 +25,7 @@ from segment_copilot.compiler.measures import NEVER_MISSING, counts_in_any
 from segment_copilot.compiler.moves import known_of
 from segment_copilot.compiler.predicates import render_test, render_tested
 from segment_copilot.compiler.ranks import ranked_rows, render_place
-from segment_copilot.compiler.sequences import render_sequence, step_rows
+from segment_copilot.compiler.sequences import could_be_step, render_sequence, step_rows
 from segment_copilot.compiler.slots import (
     AggregateSlot,
     CompareSlot,
@@ -226,12 +226,13 @@ class _Rendering:
         return sql(template, index, *found, rows, self._tables.person_key)
 
     def _sequence(self, index: int, slot: SequenceSlot) -> Fragment:
-        """Ask whether the steps were done in order; the events are all that could be one of them."""
+        """Ask whether the steps were done in order; the events are all that could be one of them, by themselves."""
         keys = nested(render_sequence(slot, self._tables, ()))
         done = sql("SELECT toInt32({}), toUInt8(1), 'null', {} FROM {}", index, _NO_EVENTS, keys)
-        newest, steps = _newest(sql("groupArray({})", _EVENT)), step_rows(slot, self._tables)
-        template = "{}\nUNION ALL\nSELECT toInt32({}), toUInt8(0), toString(count()), {}\n{}\nGROUP BY {}"
-        return sql(template, done, index, newest, steps, self._tables.person_key)
+        newest = _newest(sql("groupArrayIf({}, {})", _EVENT, could_be_step(slot)))
+        template = "SELECT toInt32({}), toUInt8(0), toString(count()), {}\n{}\nGROUP BY {}"
+        events = with_named(sql(template, index, newest, step_rows(slot, self._tables), self._tables.person_key))
+        return sql("{}\nUNION ALL\n{}", done, events)
 
     def _rank(self, index: int, slot: RankSlot) -> Fragment:
         """Find the user's place among all; the events are the user's own."""

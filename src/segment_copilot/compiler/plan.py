@@ -267,7 +267,8 @@ class _Planner:
         blockers = [self._match(match, when) for match in leaf.none_between or []]
         if leaf.strict:
             blockers.append(Matching(None, None, when))
-        return SequenceSlot(steps, span, tuple(blockers))
+        same = tuple(sorted({parse_path(path) for path in leaf.same or ()}))
+        return SequenceSlot(steps, span, tuple(blockers), same)
 
     # Parts of leaves
 

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from typing import Final, LiteralString
 
 from segment_copilot.compiler.aggregates import MICROSECONDS
-from segment_copilot.compiler.fragments import Fragment, bind, group, join, nested, sql
+from segment_copilot.compiler.amounts import scalar_of
+from segment_copilot.compiler.fragments import Fragment, bind, group, join, nested, sql, with_named
 from segment_copilot.compiler.known import beside
 from segment_copilot.compiler.moves import known_of
 from segment_copilot.compiler.predicates import render_filter
@@ -26,29 +27,86 @@ _BLOCKER: Final = 15
 def render_sequence(slot: SequenceSlot, tables: Tables, narrowed: Sequence[Fragment]) -> Fragment:
     """Write `SELECT user_key` of the users in the slot, of those that pass *narrowed*."""
     steps = [_is(step.matching) for step in slot.steps]
+    if slot.same:
+        return _render_same(slot, steps, tables, narrowed)
     columns = sql("arraySort({}) AS codes", _codes(slot, steps))
     if slot.blockers:
-        blocked = sql("arrayMap(code -> if(bitAnd(code, 15) = {}, bitShiftRight(code, 4), 0), codes)", _BLOCKER)
-        columns = sql("{},\n  arrayFill(blocker -> blocker > 0, {}) AS blockers", columns, blocked)
+        columns = sql("{},\n  {} AS blockers", columns, _blocked(sql("codes")))
+    ordered = nested(_by_user(columns, steps, tables, step_rows(slot, tables, narrowed)))
+    return sql("SELECT user_key FROM {}\nWHERE {}", ordered, _chain_of(slot))
+
+
+def _by_user(columns: Fragment, steps: Sequence[Fragment], tables: Tables, rows: Fragment) -> Fragment:
+    """Write a row for each user who did each step at some time."""
     having = join(" AND ", [sql("countIf({}) > 0", step) for step in steps])
-    rows = step_rows(slot, tables, narrowed)
-    template = "SELECT {}, {}\n{}\nGROUP BY user_key\nHAVING {}"
-    ordered = nested(sql(template, tables.key, columns, rows, having))
-    has_gaps = slot.blockers or any(step.within is not None for step in slot.steps)
-    return sql("SELECT user_key FROM {}\nWHERE {}", ordered, _chain_with_gaps(slot) if has_gaps else _chain(slot))
+    return sql("SELECT {}, {}\n{}\nGROUP BY user_key\nHAVING {}", tables.key, columns, rows, having)
 
 
-def _codes(slot: SequenceSlot, steps: Sequence[Fragment]) -> Fragment:
-    """Code the events: one that may serve several steps once for each; mostly none can, and each is there once."""
+def _blocked(codes: Fragment) -> Fragment:
+    """Write for each code the instant of the last blocker so far, 0 for none."""
+    template = (
+        "arrayFill(blocker -> blocker > 0, arrayMap(code -> if(bitAnd(code, 15) = {}, bitShiftRight(code, 4), 0), {}))"
+    )
+    return sql(template, _BLOCKER, codes)
+
+
+def _render_same(
+    slot: SequenceSlot, steps: Sequence[Fragment], tables: Tables, narrowed: Sequence[Fragment]
+) -> Fragment:
+    """Write `render_sequence` where steps have the same values: what happened is parted by them, and each part has chains.
+
+    Blockers are of all parts: the last of them is told of each step before what happened is parted.
+    """
+    values = [scalar_of(path) for path in slot.same]
+    value = values[0] if len(values) == 1 else sql("tuple({})", join(", ", values))
+    is_there = [sql("{} != ''", one) for one in values]
+    if not slot.blockers:  # what has no value is not read
+        columns = sql("arraySort({}) AS found", _codes(slot, steps, value))
+        rows = _by_user(columns, steps, tables, step_rows(slot, tables, [*narrowed, *is_there]))
+        parts = [_parted("found.2", "found.1")]
+    else:
+        steps = [group("AND", [step, *is_there]) for step in steps]
+        columns = sql("arraySort({}) AS coded", _codes(slot, steps, value, is_first=False))
+        happened = sql("arrayZip(coded.2, coded.1, {})", _blocked(sql("coded.1")))
+        found = sql("arraySort(arrayFilter(one -> bitAnd(one.2, 15) != {}, {})) AS found", _BLOCKER, happened)
+        rows = _by_user(sql("{},\n  {}", columns, found), steps, tables, step_rows(slot, tables, narrowed))
+        parts = [_parted("found.2", "found.1"), _parted("found.3", "found.1")]
+    names = sql("(codes, blockers)") if slot.blockers else sql("codes")
+    template = "SELECT user_key FROM {}\nWHERE arrayExists({} -> {}, {})"
+    return sql(template, nested(with_named(rows)), names, _chain_of(slot), join(", ", parts))
+
+
+def _parted(column: LiteralString, by: LiteralString) -> Fragment:
+    """Part an array where another changes."""
+    template = (
+        "arraySplit((one, value, before) -> value != before, {}, {by}, arrayPushFront(arrayPopBack({by}), {by}[1]))"
+    )
+    return sql(template, sql(column), by=sql(by))
+
+
+def _codes(
+    slot: SequenceSlot, steps: Sequence[Fragment], value: Fragment | None = None, *, is_first: bool = True
+) -> Fragment:
+    """Code the events: one that may serve several steps once for each; mostly none can, and each is there once.
+
+    A *value* stands beside each code, the first of the two or the second.
+    """
+
+    def written(code: Fragment) -> Fragment:
+        coded = sql("{} * 16 + {}", MICROSECONDS, code)
+        if value is None:
+            return coded
+        return sql("({}, {})", value, coded) if is_first else sql("({}, {})", coded, value)
+
     codes = [len(steps) - 1 - index for index in range(len(steps))]
-    if _is_told_by_type(slot):
+    if _is_told_by_type(slot) and not (slot.blockers and value):
         *others, last = [*codes, _BLOCKER] if slot.blockers else codes
         kinds = [sql("{}, {}", test, code) for code, test in zip(others, steps, strict=False)]
-        return sql("groupArray({} * 16 + multiIf({}, {}))", MICROSECONDS, join(", ", kinds), last)
+        return sql("groupArray({})", written(sql("multiIf({}, {})", join(", ", kinds), last)))
     kinds = list(zip(codes, steps, strict=True))
     if slot.blockers:
         kinds.append((_BLOCKER, group("OR", [_is(blocker) for blocker in slot.blockers])))
-    arrays = [sql("groupArrayIf({} * 16 + {}, {})", MICROSECONDS, code, test) for code, test in kinds]
+    arrays = [sql("groupArrayIf({}, {})", written(sql("{}", code)), test) for code, test in kinds]
     return sql("arrayConcat{}", nested(join(",\n", arrays)))
 
 
@@ -74,8 +132,19 @@ def _is(matching: Matching) -> Fragment:
     return group("AND", tests)
 
 
+def could_be_step(slot: SequenceSlot) -> Fragment:
+    """Write whether an event that was read is one that a step asks for, with all values that are to be the same."""
+    some = group("OR", [_is(step.matching) for step in slot.steps])
+    return group("AND", [some, *(sql("{} != ''", scalar_of(path)) for path in slot.same)])
+
+
 def _within(template: LiteralString, most: int | None) -> list[Fragment]:
     return [] if most is None else [sql(template, most=bind(most, "Int64"))]
+
+
+def _chain_of(slot: SequenceSlot) -> Fragment:
+    has_gaps = slot.blockers or any(step.within is not None for step in slot.steps)
+    return _chain_with_gaps(slot) if has_gaps else _chain(slot)
 
 
 def _chain(slot: SequenceSlot) -> Fragment:

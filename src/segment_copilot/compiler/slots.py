@@ -214,11 +214,15 @@ class SequenceStep(Struct, frozen=True):
 
 
 class SequenceSlot(Struct, frozen=True, tag=True):
-    """Users with the steps in order, first to last within *span* microseconds, none of *blockers* between two."""
+    """Users with the steps in order, first to last within *span* microseconds, none of *blockers* between two.
+
+    The steps' events have the same value at each path of *same*.
+    """
 
     steps: tuple[SequenceStep, ...]
     span: int | None
     blockers: tuple[Matching, ...]
+    same: tuple[tuple[str, ...], ...] = ()
 
 
 class SampleSlot(Struct, frozen=True, tag=True):

@@ -135,6 +135,18 @@ def judge_type(pointer: str, value_type: ValueType, stored: Stored, remedy: str 
     return Judgement((Finding(pointer, "value_type_unseen", detail),))
 
 
+def judge_same(pointer: str, path: str, steps: Iterable[frozenset[ValueType]]) -> Iterator[Finding]:
+    """Yield that no two values can be the same, of what the steps of a sequence have; a step without types is unknown.
+
+    Only texts, numbers and booleans are compared, each with its like.
+    """
+    known = [frozenset("string" if kind in DATETIMES else kind for kind in types) - _LISTS for types in steps if types]
+    if known and not frozenset.intersection(*known):
+        told = [" or ".join(sorted(_SINGULAR[kind] for kind in types)) or "a list" for types in known]
+        detail = f"No value of {path!r} can be the same at every step: it is {', then '.join(told)}."
+        yield Finding(pointer, "value_type_unseen", detail)
+
+
 def _reads(stored: Stored, value_type: ValueType) -> bool:
     """Return whether anything known to be stored reads as the type; texts of lists are none that do."""
     texts = stored.texts if "string" in stored.types else []

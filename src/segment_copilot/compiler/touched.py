@@ -36,6 +36,7 @@ from segment_copilot.compiler.slots import (
     Plan,
     Range,
     RankSlot,
+    SequenceSlot,
     Slot,
     TraitSlot,
 )
@@ -197,6 +198,8 @@ def _looks_at_values(slot: Slot) -> bool:
         return bool(slot.left.path or slot.right.path)
     if isinstance(slot, RankSlot):
         return bool(slot.measured.path)
+    if isinstance(slot, SequenceSlot):
+        return bool(slot.same)
     return isinstance(slot, AggregateSlot | OccurrenceSlot)
 
 

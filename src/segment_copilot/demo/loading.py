@@ -74,7 +74,8 @@ async def load_demo(
         tenant = await resources.tenants.create(UNFINISHED)
         progress("making the shop up")
         shop = await asyncio.to_thread(generate_shop, seed=seed, users=users)
-        events = list(shop.events(tenant.id, ends_at=ends_at))
+        # Not on the event loop: on a busy machine it would stand still for longer than a store waits for an answer.
+        events = await asyncio.to_thread(lambda: list(shop.events(tenant.id, ends_at=ends_at)))
         await resources.history.write(
             tenant,
             events,

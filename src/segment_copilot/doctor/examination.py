@@ -20,6 +20,7 @@ from segment_copilot.doctor.outside import examine_outside
 from segment_copilot.doctor.postgres import examine_postgres
 from segment_copilot.doctor.queues import examine_queues
 from segment_copilot.doctor.reaching import dial, judge_clock, time_clock
+from segment_copilot.doctor.reader import examine_reader
 from segment_copilot.doctor.tenants import examine_secrets, examine_tenants
 from segment_copilot.errors import SegmentCopilotError
 from segment_copilot.settings import Settings
@@ -54,6 +55,8 @@ async def examine(environ: Mapping[str, str]) -> Report:
             checks += await _part("clickhouse", lambda: examine_clickhouse(clickhouse, settings))
             if postgres is not None:
                 checks += await _part("clickhouse.cluster", lambda: examine_cluster(settings, postgres, pool=_POOL))
+        if settings.clickhouse_url:
+            checks += await _part("clickhouse.reader", lambda: examine_reader(settings, pool=_POOL))
         if postgres is not None:
             checks += await _part("migrations", lambda: _migrations(postgres, clickhouse))
             checks += await _part("queues", lambda: examine_queues(postgres))

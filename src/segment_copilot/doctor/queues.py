@@ -4,106 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from msgspec import Struct
-
 from segment_copilot.doctor.findings import Check, in_words, ok, warning, wrong
+from segment_copilot.stores.backlog import AT_MOST, BACKLOGS, Backlog, waiting
 from segment_copilot.stores.postgres import Postgres
 from segment_copilot.stores.presence import LIVING
 
-_AT_MOST: Final = 100_000  # rows that are counted: a queue that is longer is long
-
-
-class Queue(Struct, frozen=True):
-    """A queue is rows of a table that wait, the oldest of which says how late the work is."""
-
-    name: str
-    says: str
-    sql: str
-    """Of the rows that wait: `since`, from when on each could have been done. Oldest first, where an index has it so."""
-    patience: float
-    """Seconds after which the oldest is late; after ten times as many something is wrong."""
-
-
-QUEUES: Final = (
-    Queue(
-        "events",
-        "events that no block holds yet",
-        "SELECT received_at AS since FROM events WHERE block_id IS NULL ORDER BY seq",
-        60,
-    ),
-    Queue(
-        "blocks",
-        "blocks of events on their way to ClickHouse",
-        "SELECT coalesce(failing_since, created_at) AS since FROM blocks WHERE status = 'pending' ORDER BY id",
-        60,
-    ),
-    Queue(
-        "identity_links",
-        "links of ids on their way to ClickHouse",
-        "SELECT updated_at AS since FROM identity_links WHERE status = 'pending' ORDER BY version",
-        60,
-    ),
-    Queue(
-        "computations",
-        "computations",
-        "SELECT created_at AS since FROM computations WHERE status IN ('queued', 'running') ORDER BY id",
-        900,
-    ),
-    Queue(
-        "refreshes",
-        "segments that are due for a refresh",
-        "SELECT next_refresh_at AS since FROM segments WHERE next_refresh_at <= now() ORDER BY next_refresh_at",
-        300,
-    ),
-    Queue(
-        "snapshots",
-        "snapshots",
-        "SELECT created_at AS since FROM snapshots WHERE status IN ('pending', 'running') ORDER BY id",
-        900,
-    ),
-    Queue(
-        "exports",
-        "exports",
-        "SELECT created_at AS since FROM exports WHERE status IN ('pending', 'running') ORDER BY id",
-        900,
-    ),
-    Queue(
-        "erasures",
-        "erasures of people",
-        "SELECT requested_at AS since FROM erasures WHERE status IN ('queued', 'working') ORDER BY id",
-        3_600,
-    ),
-    Queue(
-        "deliveries",
-        "deliveries to destinations that may be sent",
-        """SELECT greatest(created_at, lease_until) AS since FROM deliveries
-        WHERE status = 'sending' OR status = 'queued' AND coalesce(lease_until, now()) <= now() ORDER BY id""",
-        900,
-    ),
-    Queue(
-        "publications",
-        "publications that no webhook was told of",
-        "SELECT published_at AS since FROM publications WHERE sequence IS NULL ORDER BY id",
-        60,
-    ),
-    Queue(
-        "webhooks",
-        "lanes of webhooks that are due",
-        "SELECT next_attempt_at AS since FROM webhook_lanes WHERE next_attempt_at <= now() ORDER BY next_attempt_at",
-        300,
-    ),
-    Queue(
-        "removals",
-        "removals of members that are no longer read",
-        "SELECT created_at AS since FROM member_removals ORDER BY id",
-        3_600,
-    ),
-)
-
-_WAITING: Final = """
-SELECT count(*) AS depth, coalesce(extract(epoch FROM clock_timestamp() - min(since)), 0)::float8 AS age
-FROM (__ROWS__ LIMIT $1) AS waiting
-"""
 # How many there are, and whose: ids to ask for, not of one tenant.
 _ENDED: Final = """
 SELECT 'events' AS name, coalesce(sum(event_count), 0) AS count, NULL::bigint[] AS ids FROM blocks WHERE status = 'failed'
@@ -141,13 +46,10 @@ _IDS: Final = 5
 async def examine_queues(postgres: Postgres) -> list[Check]:
     """Return what waits and for how long, whether a worker lives, and what came to a bad end."""
     workers = int(await postgres.fetchval(f"SELECT cardinality({LIVING})"))
-    waiting = list[tuple[Queue, int, float]]()
-    for queue in QUEUES:
-        row = await postgres.fetchrow(_WAITING.replace("__ROWS__", queue.sql), _AT_MOST)
-        assert row is not None  # noqa: S101  # an aggregate
-        waiting.append((queue, row["depth"], row["age"]))
-    late = [check for check in (judge_queue(*one) for one in waiting) if check.verdict != "ok"]
-    depth = sum(depth for _, depth, _ in waiting)
+    found = list(zip(BACKLOGS, await waiting(postgres), strict=True))
+    judged = [judge_queue(queue, one.depth, one.age) for queue, one in found]
+    late = [check for check in judged if check.verdict != "ok"]
+    depth = sum(one.depth for _, one in found)
     nothing = (
         []
         if late
@@ -166,9 +68,9 @@ def judge_workers(workers: int, depth: int) -> Check:
     return warning("workers", "No worker lives.", remedy)
 
 
-def judge_queue(queue: Queue, depth: int, age: float) -> Check:
+def judge_queue(queue: Backlog, depth: int, age: float) -> Check:
     """Judge a queue by how long its oldest row could have been done."""
-    many = f"more than {depth - 1:,}" if depth >= _AT_MOST else f"{depth:,}"
+    many = f"more than {depth - 1:,}" if depth >= AT_MOST else f"{depth:,}"
     detail = f"{many} {queue.says} wait, the oldest for {in_words(max(age, 0))}."
     remedy = "Look at the workers' logs, and whether they are enough; docs/operations/doctor.md says what each queue waits for."
     if age >= 10 * queue.patience:

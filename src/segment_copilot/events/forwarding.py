@@ -26,6 +26,7 @@ from segment_copilot.stores.columns import UnfitValue
 from segment_copilot.stores.leases import LENGTH, Lease, Leases, Queue
 from segment_copilot.stores.postgres import Connection, Postgres, Record
 from segment_copilot.stores.presence import Presence
+from segment_copilot.telemetry.metrics import EVENTS_FORWARDED
 
 log = structlog.get_logger()
 
@@ -187,6 +188,7 @@ class Forwarding:
             await write_names(transaction, new)
             await note_trait_changes(transaction, events)
         self._known.add(new)
+        EVENTS_FORWARDED.inc(len(events))
         log.info("block.forwarded", block_id=block.id, events=len(events), attempts=block.lease.attempts + 1)
         return len(events)
 

@@ -18,6 +18,7 @@ from segment_copilot.events.quota import EventQuota, first_day, quota_reached
 from segment_copilot.events.validation import EventRejected, ValidEvent, validate
 from segment_copilot.events.violations import NewViolation, new_violations, note_violations, trim_violations
 from segment_copilot.stores.postgres import Postgres
+from segment_copilot.telemetry.metrics import EVENTS_ACCEPTED
 
 # One statement, so that an id is remembered if and only if its event is stored. Keys are inserted in order: two
 # requests with the same ids then wait for each other instead of locking each other out; the count comes last, when all
@@ -165,6 +166,7 @@ class Ingestion:
         if tenant.events_per_month is not None:
             await self._keep_to(tenant, tenant.events_per_month, [key for key, _ in keyed], at=received_at)
         stored = await self._store(tenant, keyed, noted, received_at=received_at)
+        EVENTS_ACCEPTED.inc(stored)
         skipped = sorted([*skipped, *(one.skipped for one in refused)], key=lambda one: one.index)
         queued = len(events) - len(skipped)
         return AcceptedEvents(queued=queued, stored=stored, skipped=tuple(skipped))

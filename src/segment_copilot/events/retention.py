@@ -1,11 +1,13 @@
 """USE CASE: drop the events of tenants that keep them for so many days only. It belongs to the worker.
 
 Once a day of UTC, whole days at a time: a mutation that finds nothing of the tenant in a part leaves that as it is. Traits, users and
-what the catalog knows by name stay. What is computed afterwards no longer knows of what was dropped.
+what the catalog knows by name stay. What is computed afterwards no longer knows of what was dropped. In a cluster each shard drops
+its own, and no user moves meanwhile: rows on their way to another shard would arrive there after it had dropped what was old.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -13,6 +15,7 @@ import structlog
 
 from segment_copilot.events.arrivals import note_rewritten
 from segment_copilot.stores.clickhouse import ClickHouse
+from segment_copilot.stores.merging import grouped
 from segment_copilot.stores.postgres import Postgres
 
 log = structlog.get_logger()
@@ -59,10 +62,7 @@ class Retention:
         if (claim := await self._postgres.fetchrow(_CLAIM, now, today, _LEASE)) is None:
             return False
         tenant_id, before = claim["id"], claim["before"]
-        params = {"tenant": tenant_id, "before": before}
-        counts = dict((await self._clickhouse.fetch(_COUNT, params, purpose="compute")).rows)
-        if counts:
-            await self._clickhouse.execute(_DROP, params, purpose="compute")
+        counts = await self._drop({"tenant": tenant_id, "before": before})
         async with self._postgres.transaction() as transaction:
             if counts:
                 await transaction.execute(_RECOUNT, tenant_id, list(counts), list(counts.values()), before)
@@ -71,3 +71,11 @@ class Retention:
             await transaction.execute(_DONE, tenant_id, before)
         log.info("events.dropped", tenant_id=tenant_id, before=before.isoformat(), events=sum(counts.values()))
         return True
+
+    async def _drop(self, params: Mapping[str, object]) -> dict[str, int]:
+        """Drop the events of a tenant before an instant, wherever they are; return how many of each type there were."""
+        async with self._clickhouse.users_stay():
+            found = await self._clickhouse.fetch(_COUNT, params, purpose="compute", merge=grouped(1, "add"))
+            if found.rows:
+                await self._clickhouse.execute(_DROP, params, purpose="compute")
+        return dict(found.rows)

@@ -16,7 +16,8 @@ from segment_copilot.events.shapes import SHOWN_SAMPLES, SchemaProperty, mistake
 from segment_copilot.events.validation import EventRejected, validate
 from segment_copilot.lists import FIRST_PAGE, Listed, Window
 from segment_copilot.stores.pages import BY_ID, Rows, Sorting
-from segment_copilot.stores.postgres import Connection, Postgres, Record, UniqueViolation
+from segment_copilot.stores.postgres import Connection, Postgres, Record
+from segment_copilot.stores.postgres_errors import UniqueViolation
 
 Order = Literal["event_type", "-event_type", "id", "-id", "created_at", "-created_at", "updated_at", "-updated_at"]
 

@@ -82,6 +82,8 @@ def _node(fields: Mapping[str, Any]) -> dict[str, Any]:
         settled |= {"segment_ids": ids}
         if len(ids) == 1:
             settled["segment_id"] = settled.pop("segment_ids")[0]
+    if isinstance(paths := settled.get("same"), list):
+        settled["same"] = sorted(set(cast("list[str]", paths)))
     match settled.get("at"):
         case {"weekdays": days, **hours}:
             settled["at"] = {"weekdays": [day for day in WEEKDAYS if day in days], **hours}

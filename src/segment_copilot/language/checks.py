@@ -394,6 +394,7 @@ def _check_sequence(pointer: str, leaf: EventSequence) -> Iterator[Finding]:
         else:
             yield from check_event_types(here, step)
     yield from _check_none_between(f"{pointer}/none_between", leaf.none_between)
+    yield from _check_same(f"{pointer}/same", leaf.same)
     if leaf.search_window is not UNSET:
         yield from check_window(f"{pointer}/search_window", leaf.search_window)
     yield from _check_span(pointer, leaf)
@@ -412,6 +413,17 @@ def _check_none_between(pointer: str, blockers: list[str | EventMatch] | UnsetTy
             yield from check_at(f"{here}/at", match.at)
         else:
             yield from check_event_types(here, match)
+
+
+def _check_same(pointer: str, paths: list[str] | UnsetType) -> Iterator[Finding]:
+    if paths is UNSET:
+        return
+    if not paths:
+        yield Finding(pointer, "empty_list", "Name at least one property, or leave same out.")
+    if len(paths) > MAX_TESTS:
+        yield Finding(pointer, "list_too_long", f"At most {MAX_TESTS} properties are held the same.")
+    for index, path in enumerate(paths):
+        yield from check_path(f"{pointer}/{index}", path)
 
 
 def _check_span(pointer: str, leaf: EventSequence) -> Iterator[Finding]:

@@ -10,6 +10,7 @@ import msgspec
 from segment_copilot.language.nodes import Definition
 
 _EVENT_LISTS = {"events", "none_between"}
+_PROPERTIES = {"property", "trait", "any_of", "same"}
 
 
 def names_of(definition: Definition) -> tuple[str, ...]:
@@ -27,6 +28,8 @@ def event_properties_of(definition: Definition) -> tuple[tuple[str, str], ...]:
     """Return each property that is looked at once, with its event type, which may be `*`."""
     found = dict[tuple[str, str], None]()
     for node in _nodes(msgspec.to_builtins(definition)):
+        steps = [one if isinstance(one, dict) else {"event_type": one} for one in node.get("events", ())]
+        found |= {(name, path): None for one in steps for name in _event_types(one) for path in node.get("same", ())}
         if node.get("type") == "user_property" or "event_type" not in node:
             continue
         where = node.get("where", [])
@@ -77,7 +80,7 @@ def _named(value: Any) -> Iterator[str]:
     match value:
         case dict():
             for key, child in cast("dict[str, Any]", value).items():
-                if key in {"event_type", "property", "trait", "any_of"}:
+                if key == "event_type" or key in _PROPERTIES:
                     yield from _texts(child)
                 elif key in _EVENT_LISTS:
                     yield from _texts(child)

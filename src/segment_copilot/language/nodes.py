@@ -357,6 +357,9 @@ class EventSequence(_Condition, frozen=True, tag="event_sequence"):
         Annotated[list[str | EventMatch], Meta(description="None of these between two steps.")] | UnsetType
     ) = UNSET
     search_window: Annotated[Window, Meta(description="Where the steps may lie.")] | UnsetType = UNSET
+    same: (
+        Annotated[list[str], Meta(description="Property paths whose value is the same at every step.")] | UnsetType
+    ) = UNSET
 
 
 class Measure(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -121,6 +121,11 @@ _LIMITS: Final[dict[tuple[str, str], Schema]] = {
     ("EventPeriods", "min_per_period"): {"minimum": 1, "maximum": _LARGEST},
     ("EventSequence", "events"): {"minItems": STEPS[0], "maxItems": STEPS[-1]},
     ("EventSequence", "none_between"): {"minItems": 1},
+    ("EventSequence", "same"): {
+        "items": {"type": "string", "minLength": 1, "pattern": PATH_PATTERN},
+        "minItems": 1,
+        "maxItems": MAX_TESTS,
+    },
     ("SegmentMembership", "segment_id"): {"minimum": 1, "maximum": _LARGEST},
     ("SegmentMembership", "segment_ids"): {
         "items": {"type": "integer", "minimum": 1, "maximum": _LARGEST},

@@ -42,7 +42,7 @@ It may be called again, and finds nothing then."""
 
 ErasureStatus = Literal["queued", "working", "done", "failed"]
 
-_QUEUE: Final = Queue("erasures", waiting="queued", working="working", failed="failed")
+_QUEUE: Final = Queue("erasures", waiting="queued", working="working", failed="failed", of_tenants=True)
 _PAUSE: Final = timedelta(seconds=5)  # before what did not work is tried again
 _SOON: Final = timedelta(milliseconds=500)  # before what waits for something is looked at again
 _VACUUMED: Final = (

@@ -30,6 +30,7 @@ from asynch.proto.result import QueryInfo
 from msgspec import Struct
 
 from segment_copilot.errors import QueryTimeout, Unavailable
+from segment_copilot.stores.clickhouse_settings import INSERT_SETTINGS, settings_of
 from segment_copilot.stores.clickhouse_urls import CONNECT_SECONDS, read_url
 from segment_copilot.stores.columns import check_column
 from segment_copilot.stores.limits import LIMITS, Purpose
@@ -37,37 +38,12 @@ from segment_copilot.stores.literals import identifier, lower
 from segment_copilot.stores.merging import Merge
 from segment_copilot.stores.refusals import ClickHouseError, refusal
 from segment_copilot.stores.turns import FairTurns, PlanningTurns, Turn
+from segment_copilot.telemetry import tracing
+from segment_copilot.telemetry.metrics import POOL_TIMEOUTS, WAIT_SECONDS, count_query
+from segment_copilot.telemetry.pools import PoolState, unwatch_pool, watch_pool
 
 log = structlog.get_logger()
 logging.getLogger("asynch").setLevel(logging.WARNING)  # at DEBUG it writes every query with its values
-
-_SETTINGS = {
-    "timeout_overflow_mode": "throw",  # "break" answers with part of the rows and no error
-    "result_overflow_mode": "throw",
-    "read_overflow_mode": "throw",
-    "max_query_size": 16 * 2**20,  # lowered text carries its values: 10,000 of them pass the default of 256 KiB
-    # A hundred conditions exceed the defaults of 50,000, 500,000 and 1,000,000; what a query costs is limited by its time.
-    "max_ast_elements": 10_000_000,
-    "max_expanded_ast_elements": 10_000_000,
-    "max_parser_backtracks": 100_000_000,
-    "session_timezone": "UTC",
-    # Two passes over the conditions that find nothing in compiled SQL and cost half of a long query's planning.
-    "optimize_and_compare_chain": 0,
-    "optimize_extract_common_expressions": 0,
-}
-_INSERT_SETTINGS = {
-    "async_insert": 0,  # an answer means stored
-    "max_partitions_per_insert_block": 0,  # a block of history spans as many months as it does
-    # JSON keeps what was sent: dates stay strings, booleans beside numbers or strings in a list stay booleans,
-    # a dot in a key stays a dot, a key given twice counts once.
-    "input_format_try_infer_dates": 0,
-    "input_format_try_infer_datetimes": 0,
-    "input_format_json_read_bools_as_numbers": 0,
-    "input_format_json_read_bools_as_strings": 0,
-    "input_format_json_read_numbers_as_strings": 0,
-    "json_type_escape_dots_in_keys": 1,
-    "type_json_skip_duplicated_paths": 1,
-}
 
 _ACQUIRE_SECONDS = 2.0  # for a connection of the pool to become free
 _QUEUE_SECONDS = 5.0  # for a tenant's turn, of queries that people wait for
@@ -166,7 +142,10 @@ class _Connection:
 class Session:
     """A session of the server for one task: its temporary tables stand before others of the same name."""
 
-    def __init__(self, connection: _Connection, purpose: Purpose, query_id: str, turn: _Turns) -> None:
+    def __init__(
+        self, connection: _Connection, purpose: Purpose, query_id: str, turn: _Turns, *, database: str
+    ) -> None:
+        self._database = database
         self._connection = connection
         self._purpose: Purpose = purpose
         self._query_id = query_id
@@ -181,10 +160,12 @@ class Session:
         merge: Merge | None = None,  # noqa: ARG002  # of a cluster
     ) -> Result:
         """Run a query and return all its rows, like `ClickHouse.fetch`; one with an id of its own is not killed with us."""
-        started, text, settings = time.perf_counter(), lower(sql, params or {}), _settings(self._purpose)
+        started, text, settings = time.perf_counter(), lower(sql, params or {}), settings_of(self._purpose)
         query_id = query_id or self._query_id
         async with self._turn(sql, params, self._purpose) as turn:
-            columns, rows = await self._connection.run(text, query_id=query_id, settings=settings, turn=turn)
+            with tracing.query(self._purpose, query_id, self._database):
+                settings |= _traced()
+                columns, rows = await self._connection.run(text, query_id=query_id, settings=settings, turn=turn)
         duration_ms = _log_query(self._purpose, query_id, started=started, rows=len(rows))
         return Result(columns, rows, query_id, duration_ms)
 
@@ -203,7 +184,7 @@ class Session:
     ) -> None:
         """Insert *rows* as one block, like `ClickHouse.insert`; *tenant* says whose users they are, where no column does."""
         if rows:
-            settings, text = _settings(self._purpose) | _INSERT_SETTINGS, _insert_into(table, columns)
+            settings, text = settings_of(self._purpose) | INSERT_SETTINGS, _insert_into(table, columns)
             await self._connection.insert(text, rows, query_id=self._query_id, settings=settings)
 
 
@@ -221,6 +202,8 @@ class ClickHouse:
         self._idle: list[_Connection] = []  # the last used first: the others may fade
         self._kills: set[asyncio.Task[None]] = set()
         self._turns = PlanningTurns()
+        self._name = "clickhouse_read" if of_one else "clickhouse"
+        watch_pool(self, self._name, _looking(self._free, self._idle, pool))
 
     @property
     def database(self) -> str:
@@ -245,9 +228,14 @@ class ClickHouse:
         query_id = query_id or uuid4().hex
         started = time.perf_counter()
         tenant = (params or {}).get("tenant")
-        async with self._turn(sql, params, purpose) as turn, self._query(purpose, query_id, turn, tenant) as connection:
-            settings = _settings(purpose) | ({} if tenant is None else {"quota_key": f"tenant {tenant}"})
-            columns, rows = await connection.run(text, query_id=query_id, settings=settings, turn=turn)
+        with tracing.query(purpose, query_id, self.database):
+            async with (
+                self._turn(sql, params, purpose) as turn,
+                self._query(purpose, query_id, turn, tenant) as connection,
+            ):
+                whose = {} if tenant is None else {"quota_key": f"tenant {tenant}"}
+                settings = settings_of(purpose) | whose | _traced()
+                columns, rows = await connection.run(text, query_id=query_id, settings=settings, turn=turn)
         duration_ms = _log_query(purpose, query_id, started=started, rows=len(rows))
         return Result(columns, rows, query_id, duration_ms)
 
@@ -285,7 +273,7 @@ class ClickHouse:
             connection = await self._connected()
             try:
                 async with self._guarded(connection, purpose, query_id), _in_time(purpose):
-                    yield Session(connection, purpose, query_id, self._turn)
+                    yield Session(connection, purpose, query_id, self._turn, database=self.database)
             finally:
                 connection.cut()  # and with it the session
 
@@ -313,10 +301,11 @@ class ClickHouse:
         if not rows:
             return 0
         query_id, text = uuid4().hex, _insert_into(table, columns)
-        settings = _settings(purpose) | _INSERT_SETTINGS | {"insert_deduplication_token": token}
+        settings = settings_of(purpose) | INSERT_SETTINGS | {"insert_deduplication_token": token}
         started = time.perf_counter()
-        async with self._query(purpose, query_id) as connection:
-            await connection.insert(text, rows, query_id=query_id, settings=settings)
+        with tracing.query(purpose, query_id, self.database):
+            async with self._query(purpose, query_id) as connection:
+                await connection.insert(text, rows, query_id=query_id, settings=settings | _traced())
         _log_query(purpose, query_id, started=started, rows=len(rows))
         return len(rows)
 
@@ -330,6 +319,7 @@ class ClickHouse:
 
     async def close(self) -> None:
         """Wait for kills under way (five seconds at most) and close the idle connections."""
+        unwatch_pool(self)
         await asyncio.sleep(0)  # tasks cancelled together with ours begin their kills now
         with suppress(TimeoutError):
             async with asyncio.timeout(_KILL_SECONDS):
@@ -361,6 +351,7 @@ class ClickHouse:
     async def _guarded(
         self, connection: _Connection, purpose: Purpose, query_id: str, turn: Turn | None = None
     ) -> AsyncGenerator[None]:
+        started = time.perf_counter()
         try:
             async with asyncio.timeout(LIMITS[purpose].seconds + _GRACE_SECONDS):
                 yield
@@ -371,11 +362,18 @@ class ClickHouse:
                 self._kill(query_id, turn)
             failure = _translate(error, lost=lost)
             log.info("clickhouse.query", query_id=query_id, purpose=purpose, error=type(failure).__name__)
+            count_query("clickhouse", purpose, time.perf_counter() - started, type(failure).__name__)
             raise failure from (None if failure is error else error)
 
     @asynccontextmanager
     async def _slot(self, tenant: object = None) -> AsyncGenerator[None]:
-        turn = await self._free.next(tenant, _ACQUIRE_SECONDS if tenant is None else _QUEUE_SECONDS)
+        started = time.perf_counter()
+        try:
+            turn = await self._free.next(tenant, _ACQUIRE_SECONDS if tenant is None else _QUEUE_SECONDS)
+        except Unavailable:
+            POOL_TIMEOUTS.labels(self._name).inc()
+            raise
+        WAIT_SECONDS.labels(self._name).observe(time.perf_counter() - started)
         try:
             yield
         finally:
@@ -467,19 +465,6 @@ def _insert_into(table: str, columns: Sequence[str]) -> str:
     return f"INSERT INTO {identifier(table)} ({names}) VALUES"
 
 
-def _settings(purpose: Purpose) -> dict[str, Any]:
-    limits = LIMITS[purpose]
-    return _SETTINGS | {
-        "max_execution_time": limits.seconds,
-        "max_memory_usage": int(limits.gibibytes * 2**30),
-        "max_result_rows": limits.result_rows,
-        "max_rows_to_read": limits.rows_read,
-        "priority": limits.priority,
-        "log_comment": f"segment-copilot {purpose}",
-        **({"max_threads": limits.threads} if limits.threads else {}),
-    }
-
-
 def _translate(error: BaseException, *, lost: bool) -> BaseException:
     """Return our error for the driver's. *lost*: the peer had gone when it was raised, so what was read may be cut short."""
     if not isinstance(error, Exception):
@@ -494,6 +479,17 @@ def _translate(error: BaseException, *, lost: bool) -> BaseException:
 
 
 def _log_query(purpose: Purpose, query_id: str, *, started: float, rows: int) -> float:
-    duration_ms = round((time.perf_counter() - started) * 1000, 2)
+    seconds = time.perf_counter() - started
+    duration_ms = round(seconds * 1000, 2)
+    count_query("clickhouse", purpose, seconds)
     log.info("clickhouse.query", query_id=query_id, purpose=purpose, duration_ms=duration_ms, rows=rows)
     return duration_ms
+
+
+def _traced() -> dict[str, Any]:
+    """Return what the driver sends so that the server's own spans belong to ours."""
+    return {} if (parent := tracing.traceparent()) is None else {"opentelemetry_traceparent": parent}
+
+
+def _looking(free: FairTurns, idle: list[_Connection], pool: int) -> Callable[[], PoolState]:
+    return lambda: PoolState(used=pool - free.free, idle=len(idle), most=pool, waiting=free.waiting)

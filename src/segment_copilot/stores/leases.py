@@ -18,6 +18,7 @@ import structlog
 from msgspec import Struct
 
 from segment_copilot.errors import Unavailable
+from segment_copilot.stores.job_lines import JobLines
 from segment_copilot.stores.postgres import Connection, Postgres
 from segment_copilot.stores.presence import LIVING, Presence
 
@@ -48,6 +49,8 @@ class Queue(Struct, frozen=True):
     key: str = "lease_id"
     order: str = "id"
     """In which rows are claimed, the oldest first: what stands after ORDER BY."""
+    of_tenants: bool = False
+    """Whether a row is one tenant's, as its column tenant_id says."""
 
 
 class Lease(Struct, frozen=True):
@@ -61,6 +64,7 @@ class Lease(Struct, frozen=True):
     """When it ends if it is not renewed, by the clock of the event loop."""
     begun: int = 0
     """How many attempts were begun before, those that were given back included: what they did may be there."""
+    tenant_id: int | None = None
 
     @property
     def spent(self) -> bool:
@@ -85,6 +89,7 @@ class Leases:
         self._length = length
         self._presence = presence
         self._held = set[UUID]()  # keys that are claimed: neither given back nor lost
+        self._told = JobLines(queue.table, length.total_seconds())
         self._claiming = asyncio.Lock()  # one at a time: each must know what the others of this process have claimed
         statuses = ", ".join(f"'{status}'" for status in dict.fromkeys((queue.waiting, queue.working)))
         self._open = f"status IN ({statuses})"
@@ -110,12 +115,12 @@ class Leases:
                 WHERE {self._open} AND ({condition}) AND (coalesce(lease_until, now()) <= now() OR {queue.key} IS NOT NULL AND holder IS NOT NULL AND
                     CASE WHEN {mine} THEN {queue.key} <> ALL (${n + 4}::uuid[]) ELSE holder <> ALL ({LIVING}) END)
                 ORDER BY {queue.order} LIMIT ${n + 2}::int FOR UPDATE SKIP LOCKED))
-            RETURNING id, {queue.key} AS key, attempts, begun"""  # names and conditions are our code's, never a caller's
+            RETURNING id, {queue.key} AS key, attempts, begun, {"tenant_id" if queue.of_tenants else "NULL::int AS tenant_id"}"""  # names and conditions are our code's, never a caller's
         async with self._claiming:
             rows = await connection.fetch(sql, *args, self._length, limit, number, list(self._held), holder)
             self._held |= {row["key"] for row in rows}
         until = now + self._length.total_seconds()
-        leases = (Lease(row["id"], row["key"], row["attempts"], until, row["begun"]) for row in rows)
+        leases = (Lease(row["id"], row["key"], row["attempts"], until, row["begun"], row["tenant_id"]) for row in rows)
         return sorted(leases, key=_id)
 
     def forget(self, leases: Sequence[Lease]) -> None:
@@ -137,7 +142,8 @@ class Leases:
             async with limit:
                 renewing = asyncio.create_task(self._renew(leases, limit))
                 try:
-                    yield
+                    with self._told.around(leases):
+                        yield
                 finally:
                     renewing.cancel()
                     await asyncio.wait([renewing])
@@ -169,6 +175,7 @@ class Leases:
     async def release(self, leases: Sequence[Lease], *, pause: timedelta) -> None:
         """Let the rows wait again, for *pause* at least: that a store is away is no fault of theirs and no attempt."""
         await self._give_back(self._postgres, leases, "attempts = lease.attempts", pause)
+        self._told.note(leases, "released")
 
     async def fail(
         self, connection: Connection | Postgres, lease: Lease, error: str, *, pause: timedelta, final: bool = False
@@ -181,6 +188,7 @@ class Leases:
         if over and self._queue.failed:
             return await self.end(connection, lease, self._queue.failed, error=error)
         await self._give_back(connection, [lease], "error = $4", pause, error)
+        self._told.note([lease], "retry")
         return False
 
     async def end(
@@ -189,7 +197,9 @@ class Leases:
         """Give the row its last status; False if it was not ours any more, and then nothing of this work may be published."""
         self._held.discard(lease.key)
         changes = "status = $4, lease_until = NULL, error = coalesce($5, error)"
-        return bool(await self._write(connection, [lease], changes, status, error))
+        is_ours = bool(await self._write(connection, [lease], changes, status, error))
+        self._told.note([lease], status if is_ours else "lost")
+        return is_ours
 
     async def remove(self, leases: Sequence[Lease]) -> int:
         """Delete the rows that are still ours, as done; return their number."""
@@ -197,7 +207,9 @@ class Leases:
         sql = f"""
             DELETE FROM {self._queue.table} AS piece USING unnest($1::bigint[], $2::uuid[]) AS lease (id, key)
             WHERE piece.id = lease.id AND piece.{self._queue.key} = lease.key"""
-        return await self._postgres.execute(sql, [one.id for one in leases], [one.key for one in leases])
+        removed = await self._postgres.execute(sql, [one.id for one in leases], [one.key for one in leases])
+        self._told.note(leases, "done")
+        return removed
 
     async def _give_back(
         self, connection: Connection | Postgres, leases: Sequence[Lease], changes: str, pause: timedelta, *args: object

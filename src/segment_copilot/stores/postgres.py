@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, nullcontext, suppress
 from typing import Any, NoReturn, Protocol
@@ -22,15 +21,19 @@ from uuid import UUID
 import asyncpg
 import structlog
 
-from segment_copilot.errors import InvalidInput, QueryTimeout, Unavailable
+from segment_copilot.errors import InvalidInput, Unavailable
 from segment_copilot.stores.confinement import whose
+from segment_copilot.stores.lending import Lending
 from segment_copilot.stores.pooled import TELL_IN_TRANSACTION, Pooled, PoolerFound
+from segment_copilot.stores.postgres_errors import OUR_ERRORS, TROUBLE, ConnectionLost, Statement
+from segment_copilot.telemetry.pools import unwatch_pool, watch_pool
 
 log = structlog.get_logger()
 
 _AGAIN_SECONDS = (0.02, 0.07)  # until a SELECT whose connection was lost is tried once more
 _STATEMENT_SECONDS = 30
-_ACQUIRE_SECONDS = 2.0  # for a connection of the pool to become free, or a new one to open
+_ACQUIRE_SECONDS = 2.0  # for a connection of the pool to become free, be it a new one
+_START_SECONDS = 20.0  # for the first connection of a process: nobody waits for an answer yet
 _RELEASE_SECONDS = 1.0  # for a connection to be cleaned for its next user; after that it is closed
 _SILENCE_SECONDS = 5.0  # past the statement's own limit, after which the server counts as frozen
 _LISTENER_CHECK_SECONDS = 30.0
@@ -44,41 +47,6 @@ _SERVER_SETTINGS = {
     "idle_in_transaction_session_timeout": "60s",
 }
 
-_UNAVAILABLE = (
-    OSError,  # includes TimeoutError, which is asyncpg's for a server that does not answer
-    asyncpg.PostgresConnectionError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.ReadOnlySQLTransactionError,
-    asyncpg.LockNotAvailableError,
-    asyncpg.DeadlockDetectedError,
-    asyncpg.SerializationError,
-    asyncpg.IdleInTransactionSessionTimeoutError,
-)
-_CONNECTION_ERRORS = (
-    asyncpg.ConnectionDoesNotExistError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.InternalClientError,  # the server said goodbye between two steps of one statement
-)
-_MISTAKES_OF_SETUP: dict[type[Exception], str] = {
-    asyncpg.InvalidAuthorizationSpecificationError: (
-        "PostgreSQL refuses the user or the password. Correct DATABASE_URL."
-    ),
-    asyncpg.InvalidCatalogNameError: "PostgreSQL has no database of this name. Create it, or correct DATABASE_URL.",
-    asyncpg.UndefinedTableError: "PostgreSQL has not all tables. Run `segment-copilot migrate`.",
-    asyncpg.InsufficientPrivilegeError: "The PostgreSQL user may not do this. Grant it, or correct DATABASE_URL.",
-}
-_UNFIT_VALUES = (  # besides those the driver finds itself
-    asyncpg.CharacterNotInRepertoireError,
-    asyncpg.UntranslatableCharacterError,
-    asyncpg.NumericValueOutOfRangeError,
-    asyncpg.InvalidTextRepresentationError,
-    asyncpg.DatetimeFieldOverflowError,
-)
-_UNFIT = "A value cannot be stored: it is out of range or holds a character that is none."
-_TROUBLE = (*_UNAVAILABLE, *_CONNECTION_ERRORS, asyncpg.InterfaceError)
-
 
 class Record(Protocol):
     """A row: `row["name"]`, `row[0]`, `dict(row)`."""
@@ -86,24 +54,6 @@ class Record(Protocol):
     def __getitem__(self, key: str | int, /) -> Any: ...
     def keys(self) -> Iterable[str]: ...  # noqa: D102 - as a dict's
     def values(self) -> Iterable[Any]: ...  # noqa: D102 - as a dict's
-
-
-class _Violation(Exception):
-    def __init__(self, constraint: str) -> None:
-        super().__init__(constraint)
-        self.constraint = constraint
-
-
-class UniqueViolation(_Violation):
-    """A row with these unique values exists; *constraint* names the rule."""
-
-
-class ForeignKeyViolation(_Violation):
-    """The row referred to does not exist, or the row to delete is referred to; *constraint* names the rule."""
-
-
-class _ConnectionLost(Unavailable):
-    """The connection ended under a statement that may or may not have run."""
 
 
 class Connection:
@@ -115,22 +65,22 @@ class Connection:
 
     async def fetch(self, sql: str, *args: object) -> list[Record]:
         """Run *sql* and return all rows."""
-        with _OUR_ERRORS:
+        with Statement(sql):
             return await self._raw.fetch(sql, *args, timeout=self._timeout)
 
     async def fetchrow(self, sql: str, *args: object) -> Record | None:
         """Run *sql* and return the first row, or None."""
-        with _OUR_ERRORS:
+        with Statement(sql):
             return await self._raw.fetchrow(sql, *args, timeout=self._timeout)
 
     async def fetchval(self, sql: str, *args: object) -> Any:
         """Run *sql* and return the first column of the first row, or None."""
-        with _OUR_ERRORS:
+        with Statement(sql):
             return await self._raw.fetchval(sql, *args, timeout=self._timeout)
 
     async def execute(self, sql: str, *args: object) -> int:
         """Run *sql* (several statements when there are no *args*); return how many rows the last one touched."""
-        with _OUR_ERRORS:
+        with Statement(sql):
             status: str = await self._raw.execute(sql, *args, timeout=self._timeout)
         count = status.rpartition(" ")[2]
         return int(count) if count.isdigit() else 0
@@ -141,7 +91,7 @@ class Connection:
 
     async def executemany(self, sql: str, rows: Iterable[Sequence[object]]) -> None:
         """Run *sql* once per row, all or none."""
-        with _OUR_ERRORS:
+        with Statement(sql):
             await self._raw.executemany(sql, rows, timeout=self._timeout)
 
     async def copy(self, table: str, *, columns: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> None:
@@ -150,7 +100,7 @@ class Connection:
             places = ", ".join(f"${number}" for number in range(1, len(columns) + 1))
             await self.executemany(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places})", rows)
             return
-        with _OUR_ERRORS:
+        with Statement(f"COPY INTO {table}"):
             await self._raw.copy_records_to_table(table, columns=columns, records=rows, timeout=self._timeout)
 
     @asynccontextmanager
@@ -158,7 +108,7 @@ class Connection:
         """Commit at the end, roll back on any exception. Inside another transaction: a savepoint."""
         transaction = self._raw.transaction()
         try:
-            with _OUR_ERRORS:
+            with OUR_ERRORS:
                 await transaction.start()
         except BaseException:  # it may have begun: no connection is given back with a transaction open
             self._end()
@@ -168,7 +118,7 @@ class Connection:
         except BaseException:
             await self._roll_back(transaction)
             raise
-        with _OUR_ERRORS:
+        with OUR_ERRORS:
             await transaction.commit()
 
     async def _roll_back(self, transaction: Any) -> None:
@@ -176,12 +126,12 @@ class Connection:
         try:
             async with asyncio.timeout(_RELEASE_SECONDS):
                 await transaction.rollback()
-        except _TROUBLE:
+        except TROUBLE:
             self._end()
 
     def _end(self) -> None:
         """End the connection without a word to the server."""
-        with suppress(*_TROUBLE):  # one that was cut is the pool's again by now
+        with suppress(*TROUBLE):  # one that was cut is the pool's again by now
             self._raw.terminate()
 
 
@@ -192,8 +142,8 @@ class Postgres:
     fails once. Nothing else is: the lost statement may have been done.
     """
 
-    def __init__(self, pool: Any, url: str) -> None:
-        self._pool = pool
+    def __init__(self, lending: Lending, url: str) -> None:
+        self._lending = lending
         self._url = url
 
     async def fetch(self, sql: str, *args: object) -> list[Record]:
@@ -216,7 +166,7 @@ class Postgres:
         only_reads = sql.lstrip()[:6].upper() == "SELECT"
         try:
             return await self._ask(method, sql, args, only_reads=only_reads)
-        except _ConnectionLost:
+        except ConnectionLost:
             if not only_reads:
                 raise
         await asyncio.sleep(random.uniform(*_AGAIN_SECONDS))  # noqa: S311  # not all at once
@@ -229,7 +179,7 @@ class Postgres:
             if raw.is_confined and raw.is_behind_pooler:
                 async with _told(Connection(raw, seconds=_STATEMENT_SECONDS)) as connection:
                     return await getattr(connection, method)(sql, *args)
-            with _OUR_ERRORS:
+            with Statement(sql):
                 found = await getattr(raw, method)(sql, *args, timeout=_STATEMENT_SECONDS + _SILENCE_SECONDS)
             if only_reads:
                 raw.note_clean()
@@ -238,12 +188,12 @@ class Postgres:
             await self._release(raw)
 
     async def _acquire(self) -> Any:
-        """Return a connection of the pool; there is nothing to wait for, and no time to limit, where one is free."""
-        with _OUR_ERRORS:
-            raw = await self._pool.acquire(timeout=None if self._pool.get_idle_size() else _ACQUIRE_SECONDS)
+        """Return a connection of the pool."""
+        with OUR_ERRORS:
+            raw = await self._lending.take(_ACQUIRE_SECONDS)
         if raw.is_confined and not raw.is_behind_pooler:
             try:
-                with _OUR_ERRORS:
+                with OUR_ERRORS:
                     await raw.tell(whose(), timeout=_SILENCE_SECONDS)
             except BaseException:
                 await self._release(raw)
@@ -252,8 +202,8 @@ class Postgres:
 
     async def _release(self, raw: Any) -> None:
         """Give it back. What the caller came for is done, or its exception is on the way out: trouble only ends a connection."""
-        with suppress(*_TROUBLE):
-            await self._pool.release(raw, timeout=_RELEASE_SECONDS)
+        with suppress(*TROUBLE):
+            await self._lending.give(raw, _RELEASE_SECONDS)
 
     async def execute(self, sql: str, *args: object) -> int:
         """Run *sql* (several statements when there are no *args*); return how many rows the last one touched."""
@@ -334,7 +284,7 @@ class Postgres:
         while True:
             try:
                 await once()
-            except _TROUBLE as error:
+            except TROUBLE as error:
                 log.warning("postgres.session_lost", session=session, error=type(error).__name__)
                 await asyncio.sleep(_RECONNECT_SECONDS)
 
@@ -395,13 +345,17 @@ async def open_postgres(url: str, *, pool: int = 10) -> AsyncGenerator[Postgres]
     try:
         if not url.startswith(("postgresql://", "postgres://")):
             raise ValueError(url.partition(":")[0])  # noqa: TRY301 - asyncpg would connect to whatever is local
-        with _OUR_ERRORS:
+        with OUR_ERRORS:
             raw_pool = await _pool(url, size=pool, statements=_STATEMENTS)
     except (ValueError, asyncpg.ClientConfigurationError) as error:
         raise InvalidInput("The PostgreSQL URL is not postgresql://user:password@host:port/database.") from error
+    lending = Lending(raw_pool, size=pool)
+    watch_pool(lending, "postgres", lending.state)
     try:
-        yield Postgres(raw_pool, url)
+        yield Postgres(lending, url)
     finally:
+        unwatch_pool(lending)
+        await lending.close()
         await _close(raw_pool)
 
 
@@ -410,7 +364,7 @@ async def _close(pool: Any) -> None:
     try:
         async with asyncio.timeout(2):
             await pool.close()
-    except _TROUBLE:
+    except TROUBLE:
         pool.terminate()
 
 
@@ -430,7 +384,7 @@ async def _pool(url: str, *, size: int, statements: int) -> Any:
             url,
             min_size=1,
             max_size=size,
-            timeout=5,
+            timeout=_START_SECONDS,
             init=prepare,
             server_settings=_SERVER_SETTINGS | {"statement_timeout": f"{_STATEMENT_SECONDS}s"},
             connection_class=Pooled,
@@ -450,48 +404,3 @@ def _uuid_bytes(value: object) -> bytes:
 
 def _uuid(data: bytes) -> UUID:
     return UUID(bytes=bytes(data))
-
-
-def _constraint(error: Any) -> str:
-    return error.constraint_name or ""
-
-
-class _OurErrors:
-    """Gives the driver's exceptions our names. Only around calls of the driver: an exception of a caller's block is not ours."""
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if error is not None and (ours := _ours(error)) is not None:
-            raise ours from error
-
-
-_OUR_ERRORS = _OurErrors()  # a generator's frame in each of them costs more than the statement's encoding
-
-
-def _ours(error: BaseException) -> Exception | None:
-    """Return what *error* is in our words; None where it is not the driver's, or a mistake of our code."""
-    match error:
-        case asyncpg.UniqueViolationError():
-            return UniqueViolation(_constraint(error))
-        case asyncpg.ForeignKeyViolationError():
-            return ForeignKeyViolation(_constraint(error))
-        case asyncpg.QueryCanceledError():
-            return QueryTimeout("The statement was stopped at its time limit.")
-        case asyncpg.DataError():
-            # The driver's own is of this very class. A wrong Python type, and 1/0, are mistakes of our code.
-            by_driver = type(error) is asyncpg.DataError and not isinstance(error.__cause__, TypeError)
-            is_unfit = by_driver or isinstance(error, _UNFIT_VALUES)
-            return InvalidInput(_UNFIT) if is_unfit else None
-        case _ if isinstance(error, tuple(_MISTAKES_OF_SETUP)):
-            sentences = (_MISTAKES_OF_SETUP[kind] for kind in type(error).__mro__ if kind in _MISTAKES_OF_SETUP)
-            return Unavailable(next(sentences))
-        case _ if isinstance(error, _CONNECTION_ERRORS):
-            return _ConnectionLost("The connection to PostgreSQL was lost.")
-        case _ if isinstance(error, _UNAVAILABLE):
-            return Unavailable("PostgreSQL does not answer.")
-        # "connection is closed", "pool is closing", "has been released back to the pool" by its end; others are ours
-        case asyncpg.InterfaceError() if re.search("clos|released back", str(error)):
-            return _ConnectionLost("The connection to PostgreSQL was lost.")
-        case _:
-            return None

@@ -64,8 +64,11 @@ class DataSet(Struct, frozen=True):
 
     @property
     def bound_references(self) -> dict[int, Definition]:
-        """The segments as they are saved."""
-        return {id_: bind(parse(segment), self.catalog, {}).definition for id_, segment in self.references.items()}
+        """The segments as they are saved, each after those it may refer to."""
+        bound = dict[int, Definition]()
+        for id_, segment in sorted(self.references.items()):
+            bound[id_] = bind(parse(segment), self.catalog, bound).definition
+        return bound
 
     def read(self, definition: Json, as_of: datetime, universe: Mapping[str, Person]) -> set[str]:
         """The members by the reference interpreter."""

@@ -318,13 +318,18 @@ class Reading(Struct, frozen=True):
         span = window_span(condition, clock, "search_window")
         found = [self._matching(person, step, clock, span) for step in steps]
         longest = _longest_span(condition)
+        held = condition.get("same", [])
         for first in found[0]:
+            values = [_identity(look_up(first.payload, path)) for path in held]
+            if None in values:
+                continue
             reached = [first]
             for step, candidates in zip(steps[1:], found[1:], strict=True):
                 reached = [
                     event
                     for event in candidates
-                    if any(self._may_follow(person, before, event, step, condition, clock) for before in reached)
+                    if [_identity(look_up(event.payload, path)) for path in held] == values
+                    and any(self._may_follow(person, before, event, step, condition, clock) for before in reached)
                 ]
             if any(longest is None or event.occurred_at - first.occurred_at <= longest for event in reached):
                 return True

@@ -634,6 +634,8 @@ class Draw:
             rules["none_between"] = [self.one([self.one(EVENT_TYPES), self.match()]) for _ in range(self.one([1, 2]))]
         if self.chance(3):
             rules["search_window"] = self.one([{"last": self.one(LENGTHS)}, self.from_to(), self.between()])
+        if self.chance(3):
+            rules["same"] = self.some([STATUS, FLAG, AMOUNT, FLAG, "nested.deep", TAGS, "absent", *WEIRD], 1, 2)
         return {"type": "event_sequence", "events": steps} | self.window(SPANS) | rules
 
     def event_time(self) -> Json:

@@ -25,6 +25,7 @@ from segment_copilot.errors import SegmentCopilotError, Unavailable
 from segment_copilot.stores.leases import LENGTH, Lease, Leases, Queue
 from segment_copilot.stores.postgres import Connection, Postgres, Record
 from segment_copilot.stores.presence import Presence
+from segment_copilot.telemetry.metrics import DELIVERIES
 
 log = structlog.get_logger()
 
@@ -248,6 +249,7 @@ class WebhookQueue:
             if until:
                 sql = "UPDATE webhook_lanes SET next_attempt_at = $2 WHERE id = $1 AND next_attempt_at IS NOT NULL"
                 await transaction.execute(sql, lease.id, until)
+        DELIVERIES.labels("webhook", status).inc()
         if not made.is_good:
             log.info(
                 "webhook.failed", webhook_id=webhook["id"], delivery_id=delivery.id, status=status, error=made.error

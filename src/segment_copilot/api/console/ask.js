@@ -99,7 +99,7 @@ function choice({ id, options }, put) {
 }
 
 function card(draft, question) {
-  let { definition, description } = draft;
+  let { definition, description, conditions } = draft;
   const counted = h("p", {}, h("span", { class: "count" }, number(draft.preview.count)), ` of ${number(draft.preview.universe)} users (${draft.preview.percent} %)`);
   const name = h("input", { type: "text", class: "wide", "aria-label": "Name of the segment", value: draft.name });
   const save = h("button", { type: "button", class: "main" }, "Save");
@@ -111,10 +111,11 @@ function card(draft, question) {
   async function fill() {
     if (!details.open || details.childElementCount > 1) return;
     const place = details.appendChild(h("div", {}, "…"));
-    place.replaceChildren(await explained(definition).catch(failure));
+    place.replaceChildren(await explained(definition, conditions?.map((one) => ({ ...one, pointer: `/definition${one.pointer}` }))).catch(failure));
   }
   const edited = (wanted, found) => {
     definition = wanted;
+    conditions = undefined; // counted of the draft as it came
     description = ""; // it was of the draft as it came
     counted.replaceChildren(h("span", { class: "count" }, number(found.matched_users)), ` of ${number(found.universe)} users, as edited`);
     details.open = false;

@@ -1,6 +1,7 @@
 // A definition to read: its conditions as a tree, how many each leaves, its SQL; and to change, with the count beside it.
 import { post } from "./api.js";
-import { failure, h, number, percent } from "./dom.js";
+import { failure, h, number, percent, working } from "./dom.js";
+import { meters, near } from "./draw.js";
 
 /** The conditions as a tree. `told` has the words and the count of each, by its pointer. */
 export function tree(definition, told) {
@@ -15,7 +16,7 @@ function group({ logic, conditions }, pointer, told) {
     const join = at ? h("span", { class: "logic" }, `${logic} `) : null;
     if (condition.type === "group") return h("li", {}, join, condition.negate ? h("span", { class: "logic" }, "NOT ") : null, group(condition, here, told));
     const one = told.get(here);
-    return h("li", {}, join, one?.words ?? condition.type, one?.matched_users === undefined ? null : h("span", { class: "quiet small" }, ` · ${number(one.matched_users)} by itself`));
+    return h("li", {}, join, one?.words ?? condition.type, one?.matched_users === undefined ? null : h("span", { class: "quiet small" }, ` · ${number(one.matched_users)} by itself`), one ? near(one, condition) : null);
   });
   return h("ul", { class: "tree" }, rows);
 }
@@ -23,19 +24,20 @@ function group({ logic, conditions }, pointer, told) {
 /** What each step leaves of all users, as bars that get shorter. */
 export function waterfall({ stages, universe, matched_users: matched }) {
   const rows = [["all users", universe], ...stages.map((stage) => [(stage.role === "exclude" ? "not " : "") + stage.words, stage.audience_after])];
-  const cells = rows.flatMap(([words, left]) => {
-    const bar = h("span");
-    bar.style.width = `${universe ? (100 * left) / universe : 0}%`;
-    return [h("span", {}, words), h("span", { class: "meter", "aria-hidden": "true" }, bar), h("span", {}, number(left))];
-  });
-  return h("div", {}, h("div", { class: "waterfall" }, cells), h("p", {}, h("strong", {}, number(matched)), ` of ${number(universe)} users (${percent(matched, universe)})`));
+  return h("div", {}, meters(rows, universe), h("p", {}, h("strong", {}, number(matched)), ` of ${number(universe)} users (${percent(matched, universe)})`));
 }
 
-/** Everything about a definition that the service can say now. */
-export async function explained(definition) {
+/** Everything about a definition that the service can say now; `counted` are conditions with neighbours, where a draft brought them. */
+export async function explained(definition, counted) {
   const told = await post("/api/segments/explain/", { definition });
+  const drawn = h("div", {}, tree(definition, counted ?? told.conditions));
+  const more = h("button", { type: "button", class: "plain small", onclick: () => working(more, async () => {
+    const { conditions } = await post("/api/segments/preview/", { definition, limit: 0, sensitivity: true });
+    drawn.replaceChildren(tree(definition, conditions));
+    more.replaceWith(conditions.some((one) => one.neighbours) ? "" : h("span", { class: "quiet small" }, "No condition has a number or a length of time to vary."));
+  }) }, "What would other values give?");
   return h("div", {},
-    tree(definition, told.conditions),
+    drawn, counted ? null : h("p", {}, more),
     h("p", { class: "logic" }, "HOW IT COMES ABOUT"), waterfall(told),
     (told.warnings ?? []).map((warning) => h("p", { class: "note" }, warning.detail)),
     h("details", {}, h("summary", {}, "SQL"), h("pre", { tabindex: "0" }, told.sql)));

@@ -39,9 +39,13 @@ function ago(seconds) {
 export function table(caption, columns, rows, none = "Nothing here.") {
   if (!rows.length) return h("p", { class: "quiet" }, none);
   const kind = (options = {}) => (options.number ? "number" : options.words ? "words" : null);
-  const head = columns.map(([title, , options]) => h("th", { scope: "col", class: kind(options) }, title));
-  const body = rows.map((row) => h("tr", {}, columns.map(([, cell, options]) => h("td", { class: kind(options) }, cell(row)))));
-  return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption }, h("table", {}, h("thead", {}, h("tr", {}, head)), h("tbody", {}, body)));
+  const stacked = columns.length > 4; // on a phone its cells stand below one another; the roles keep it a table for those who hear it
+  const role = (name) => stacked && name;
+  const named = (title) => (title.firstChild?.textContent ?? title).trim();
+  const head = columns.map(([title, , options]) => h("th", { scope: "col", role: role("columnheader"), class: kind(options) }, title));
+  const body = rows.map((row) => h("tr", { role: role("row") }, columns.map(([title, cell, options]) => h("td", { role: role("cell"), "data-head": stacked && named(title), class: kind(options) }, h("div", {}, cell(row))))));
+  return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
+    h("table", { role: role("table"), class: stacked && "stacked" }, h("thead", { role: role("rowgroup") }, h("tr", { role: role("row") }, head)), h("tbody", { role: role("rowgroup") }, body)));
 }
 
 /** A list read page by page: `next(cursor)` answers `{results, next_cursor}`, `draw(rows)` draws all read so far. */

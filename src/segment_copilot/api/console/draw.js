@@ -28,11 +28,34 @@ const segments = (caption, rows) =>
 /** Bars with both axes; a day that is not over is paler and says so. The same numbers stand below as a table. */
 export function bars(points, unit, title) {
   if (!points.length) return h("p", { class: "quiet" }, "No data in this range.");
-  const [width, height, left, bottom] = [640, 220, 56, 28];
+  if (!points.every(({ x }) => DAY.test(x))) return meters(points.map(({ x, y }) => [x, y]), Math.max(...points.map(({ y }) => y)));
+  const place = h("div", { class: "chart" });
+  let drawn = 0; // pixels: as wide as there is room, so that its letters are as large on a phone as elsewhere
+  new ResizeObserver(([{ contentRect: { width } }]) => {
+    if (Math.round(width) === drawn || !width) return;
+    drawn = Math.round(width);
+    place.replaceChildren(chart(points, unit, title, drawn));
+  }).observe(place);
+  const rows = table(title, [["Day or name", (point) => point.x + (point.partial ? " (a part of it)" : "")], [unit, (point) => number(point.y), { number: true }]], points);
+  return h("div", {}, place, points.some(({ partial }) => partial) && h("p", { class: "quiet small" }, "A paler bar is a day of which only a part is counted."), h("details", {}, h("summary", {}, "As a table"), rows));
+}
+
+/** Bars of what has words: `[words, number]` below one another, where each has room, the longest bar of `most`. */
+export function meters(rows, most) {
+  return h("ul", { class: "meters" }, rows.map(([words, value]) => {
+    const bar = h("span");
+    bar.style.width = `${most ? (100 * value) / most : 0}%`;
+    return h("li", {}, h("span", {}, words), h("span", { class: "meter", "aria-hidden": "true" }, bar), h("span", { class: "number" }, number(value)));
+  }));
+}
+
+function chart(points, unit, title, width) {
+  const [height, left, bottom] = [220, 56, 28];
   const top = nice(Math.max(...points.map(({ y }) => y), 1));
   const step = (width - left) / points.length;
   const y = (value) => (height - bottom) * (1 - value / top) + 8;
-  const every = Math.ceil(points.length / 8);
+  const longest = Math.max(...points.map(({ x }) => short(x).length));
+  const every = Math.ceil((longest * 7 + 12) / step); // no label runs into the next one
   const ticks = [0, top / 2, top].map((value) => [
     s("line", { x1: left, x2: width, y1: y(value), y2: y(value) }),
     s("text", { x: left - 6, y: y(value) + 4, "text-anchor": "end" }, number(value)),
@@ -42,12 +65,20 @@ export function bars(points, unit, title) {
       s("title", {}, `${x}: ${number(value)} ${unit}${partial ? " (a part of the day)" : ""}`)),
     at % every === 0 ? s("text", { x: left + (at + 0.5) * step, y: height - 6, "text-anchor": "middle" }, short(x)) : [],
   ]);
-  const chart = s("svg", { class: "chart", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${title}: ${points.length} values, at most ${number(Math.max(...points.map((point) => point.y)))} ${unit}` }, ticks, drawn);
-  const rows = table(title, [["Day or name", (point) => point.x + (point.partial ? " (a part of it)" : "")], [unit, (point) => number(point.y), { number: true }]], points);
-  return h("div", {}, chart, points.some(({ partial }) => partial) && h("p", { class: "quiet small" }, "A paler bar is a day of which only a part is counted."), h("details", {}, h("summary", {}, "As a table"), rows));
+  return s("svg", { class: "chart", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${title}: ${points.length} values, at most ${number(Math.max(...points.map((point) => point.y)))} ${unit}` }, ticks, drawn);
 }
 
-const short = (x) => (/^\d{4}-\d\d-\d\d$/.test(x) ? x.slice(5) : x.length > 12 ? `${x.slice(0, 11)}…` : x);
+/** How large the whole audience would be at values around a condition's own, which stands out; nothing where none were asked. */
+export function near({ neighbours = [], window_neighbours: lengths = [] }, { value, window_days: days, window } = {}) {
+  const row = (values, own) => values.length < 2 ? [] : h("p", { class: "near small" }, h("span", { class: "quiet" }, "Whole audience at "),
+    values.flatMap(({ value: one, words, matched_users: matched }, at) => [at ? " · " : "", h(one === own ? "strong" : "span", {}, `${words}: ${number(matched)}`)]));
+  const first = (values, known) => known.find((one) => values.some((each) => each.value === one));
+  const ofWindow = [days, window?.last];
+  return [row(neighbours, first(neighbours, [value, value?.last, ...ofWindow])), row(lengths, first(lengths, ofWindow))];
+}
+
+const DAY = /^\d{4}-\d\d-\d\d$/;
+const short = (day) => day.slice(5);
 
 function nice(most) {
   const power = 10 ** Math.floor(Math.log10(most));

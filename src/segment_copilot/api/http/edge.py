@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from http import HTTPStatus
 from time import perf_counter
 from typing import Any, Final
 from urllib.parse import unquote
@@ -12,9 +13,11 @@ import structlog
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 from uuid_utils import uuid7
 
-from segment_copilot.api.http.problems import MEDIA_TYPE, UNEXPECTED, problem_body
+from segment_copilot.api.http.problems import MEDIA_TYPE, PROBLEM_CODE, UNEXPECTED, problem_body
 from segment_copilot.api.http.routes import is_probe, methods_of
+from segment_copilot.telemetry import tracing
 from segment_copilot.telemetry.metrics import OPEN_STREAMS, count_request
+from segment_copilot.telemetry.work import Work, begin_work
 
 log = structlog.get_logger()
 
@@ -61,19 +64,23 @@ class Edge:
         state["without_body"] = scope["method"] == "HEAD"  # a handler sees a GET
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
+        work = begin_work()
         routed: Any = {
             **scope,
             "path": routed_path(scope),
             "method": "GET" if state["without_body"] else scope["method"],
         }
-        answer = _Answer(send, routed, without_body=state["without_body"])
+        answer = _Answer(send, routed, without_body=state["without_body"], work=work)
         started = perf_counter()
-        try:
-            await self.app(routed, receive, answer.send)
-        except Exception as error:  # noqa: BLE001  # the last handler: the failure is logged and the answer ended
-            await answer.fail(error)
-        finally:
-            answer.close(scope["method"], routed, seconds=perf_counter() - started)
+        with tracing.request(scope["method"], scope["headers"], scheme=scope["scheme"]) as span:
+            if tracing.is_on():
+                structlog.contextvars.bind_contextvars(**tracing.log_ids(span))
+            try:
+                await self.app(routed, receive, answer.send)
+            except Exception as error:  # noqa: BLE001  # the last handler: the failure is logged and the answer ended
+                await answer.fail(error)
+            finally:
+                answer.close(scope["method"], routed, span, seconds=perf_counter() - started)
 
 
 def routed_path(scope: HTTPScope) -> str:
@@ -96,8 +103,11 @@ def _request_id(scope: HTTPScope) -> str:
 class _Answer:
     """One answer on its way out."""
 
-    def __init__(self, send: Send, scope: HTTPScope, *, without_body: bool) -> None:
+    def __init__(self, send: Send, scope: HTTPScope, *, without_body: bool, work: Work) -> None:
         self._send = send
+        self._work = work
+        self._bytes = 0
+        self._location = b""
         self._scope = scope
         self._request_id: str = scope["state"]["request_id"]
         self._without_body = without_body
@@ -114,12 +124,15 @@ class _Answer:
             if message.get("more_body"):
                 return
             message = {"type": "http.response.body", "body": b"", "more_body": False}
+        if message["type"] == "http.response.body":
+            self._bytes += len(message["body"])
         await self._send(message)
 
     def _finish(self, headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
         lines = [*headers]
         names = {name.lower(): value for name, value in lines}
         self._stream_response = names.get(b"content-type", b"").startswith(b"text/event-stream")
+        self._location = names.get(b"location", b"")
         if b"allow" in names:
             lines = [header for header in lines if header[0].lower() != b"allow"]
             lines.append((b"allow", ", ".join(sorted(methods_of(self._scope))).encode()))
@@ -141,8 +154,8 @@ class _Answer:
         )
         await self.send({"type": "http.response.body", "body": body, "more_body": False})
 
-    def close(self, method: str, scope: Mapping[str, Any], *, seconds: float) -> None:
-        """Count and log, once."""
+    def close(self, method: str, scope: Mapping[str, Any], span: tracing.Span, *, seconds: float) -> None:
+        """Count, log and trace, once. docs/operations/logs.md lists the fields of the line."""
         route: str = scope.get("path_template") or "unmatched"
         status = self._status or _CLIENT_LEFT
         if self._stream_response:
@@ -153,7 +166,28 @@ class _Answer:
             "route": route,
             "status": status,
             "duration_ms": round(seconds * 1000, 2),
+            "bytes": self._bytes,
+            **self._work.fields(),
         }
+        if (code := scope["state"].get(PROBLEM_CODE)) is not None:
+            fields["code"] = code
         if (tenant := scope.get("user")) is not None:
             fields["tenant_id"] = tenant.id
+        if (key_id := getattr(scope.get("auth"), "key_id", None)) is not None:
+            fields["key_id"] = key_id
+        if tracing.is_on():
+            self._trace(method, route, status, span, tenant_id=fields.get("tenant_id"))
         (log.debug if is_probe(scope) else log.info)("http.request", **fields)
+
+    def _trace(self, method: str, route: str, status: int, span: tracing.Span, *, tenant_id: int | None) -> None:
+        """Tell the span what is known at the end. No path: ids of people stand in it."""
+        span.update_name(f"{method} {route}")
+        span.set_attribute("http.route", route)
+        span.set_attribute("http.response.status_code", status)
+        span.set_attribute("segment_copilot.request.id", self._request_id)
+        if tenant_id is not None:
+            span.set_attribute("segment_copilot.tenant.id", tenant_id)
+        if self._location.startswith(b"/api/"):  # of what was queued: the job's span has its id
+            span.set_attribute("http.response.header.location", [self._location.decode("latin-1")])
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            span.fail(str(status))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from http import HTTPStatus
-from importlib.metadata import version
 from inspect import cleandoc
 from pathlib import Path
 from typing import Any, Final, cast, get_args, get_origin
@@ -27,6 +26,9 @@ from segment_copilot.api.http.scopes import scope_of
 from segment_copilot.copilot.stream.protocol import add_common
 from segment_copilot.copilot.stream.run_events import Event
 from segment_copilot.language import Definition, language_components
+
+VERSION: Final = "0.1.0"
+"""Of the document, as `info.version` is meant: the release that it is part of. What runs is told by `--version`."""
 
 EXAMPLES_FILE: Final = Path(__file__).with_name("examples.json")
 """Operation id → {parameters, request, answer}, recorded from a running service by `make examples`."""
@@ -106,7 +108,7 @@ def _document(app: Litestar) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {
             "title": "segment-copilot",
-            "version": version("segment-copilot"),
+            "version": VERSION,
             "description": DESCRIPTION,
             "contact": {"name": "segment-copilot"},
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},

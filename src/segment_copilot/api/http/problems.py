@@ -105,6 +105,8 @@ TITLES: Mapping[str, str] = {
 UNEXPECTED = "The failure was logged under this request_id."
 RETRY_AFTER_SECONDS = 2
 CHALLENGE = 'ApiKey realm="segment-copilot"'
+PROBLEM_CODE = "problem_code"
+"""Where, in a request's state, stands the code that it was answered with, for the log."""
 
 
 class ProblemError(Finding, frozen=True, omit_defaults=True):
@@ -238,6 +240,7 @@ def _response(
     members: Mapping[str, Any] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response[bytes]:
+    request.scope["state"][PROBLEM_CODE] = code
     body = problem_body(
         status,
         code=code,

@@ -22,6 +22,7 @@ from litestar.types import Receive, Send
 from segment_copilot.copilot.runs.run import Run
 from segment_copilot.copilot.stream.encoders.native import CONTENT_TYPE
 from segment_copilot.copilot.stream.run_events import Event
+from segment_copilot.telemetry.metrics import STALLED_STREAMS
 
 log = structlog.get_logger()
 
@@ -113,6 +114,7 @@ class _GuardedResponse(ASGIStreamingResponse):
                     await send({"type": "http.response.body", "body": body, "more_body": True})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         except TimeoutError:
+            STALLED_STREAMS.inc()
             log.warning("http.reader_stalled", seconds=SEND_SECONDS)
 
 

@@ -113,7 +113,7 @@ async def ask_copilot(
     answer = Answer(
         outcome=found.end.outcome,
         text=found.text,
-        draft=UNSET if found.draft is None else structs.replace(found.draft, reading=UNSET),
+        draft=UNSET if found.draft is None else structs.replace(found.draft, reading=UNSET, conditions=UNSET),
         clarification=found.clarification or UNSET,
         unmapped=found.end.unmapped,
         warnings=found.warnings,

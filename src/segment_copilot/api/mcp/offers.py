@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct, structs
 
 from segment_copilot.api.mcp.registry import Asking, Document, Offer, answered
+from segment_copilot.api.mcp.sharing import shared
 from segment_copilot.api.mcp.views import COMPONENTS_KEY, drawn, view_of
 from segment_copilot.copilot.runs.alone import Alone, run_alone
 from segment_copilot.copilot.stream.components import Draft
@@ -180,7 +181,7 @@ def _input_schema(tool: Tool, told: Told, *, extra: Document) -> dict[str, Any]:
     properties = {name: dict(one) for name, one in schema["properties"].items() if name not in _DROPPED}
     for name, description in told.arguments.items():
         properties[name]["description"] = description
-    return _used_only({**schema, "properties": {**properties, **extra}})
+    return shared(_used_only({**schema, "properties": {**properties, **extra}}))
 
 
 def _used_only(schema: dict[str, Any]) -> dict[str, Any]:
@@ -221,5 +222,8 @@ def _result(found: Alone) -> Document:
         raise SegmentCopilotError(error.message, code=error.code, findings=findings, context={"retry": error.retry})
     document = dict(found.document)
     if found.draft is not None:
-        document = {**msgspec.to_builtins(structs.replace(found.draft, reading=msgspec.UNSET)), **document}
+        document = {
+            **msgspec.to_builtins(structs.replace(found.draft, reading=msgspec.UNSET, conditions=msgspec.UNSET)),
+            **document,
+        }
     return answered(document, meta={COMPONENTS_KEY: drawn(found.components, found.draft)})

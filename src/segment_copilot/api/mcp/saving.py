@@ -12,6 +12,7 @@ from msgspec import Struct
 from segment_copilot.api.http.routes import SECONDS
 from segment_copilot.api.mcp.offers import describe, output_schema
 from segment_copilot.api.mcp.registry import Asking, Document, Offer, answered
+from segment_copilot.api.mcp.sharing import shared
 from segment_copilot.audiences.segments import Changes, SavedSegment
 from segment_copilot.copilot.tools.definitions import SegmentId
 from segment_copilot.copilot.tools.drafts import Description, Name
@@ -99,7 +100,7 @@ def _offer(save: Callable[..., Awaitable[Saved]], errors: str, *, replaces: bool
         "name": told.name,
         "title": told.name.replace("_", " ").capitalize(),
         "description": describe(told.description, _NEXT, f"{errors}."),
-        "inputSchema": told.input_schema,
+        "inputSchema": shared(told.input_schema),
         "outputSchema": output_schema(Saved),
         "annotations": {
             "readOnlyHint": False,

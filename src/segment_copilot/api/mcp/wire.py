@@ -133,18 +133,22 @@ class _Serving:
         return _checked(context, result)
 
     async def _call(self, offer: Offer, asking: Asking, arguments: Document) -> Document:
-        """Call a tool; one that writes once that is written down, refused or not."""
-        if (made := offer.made) is None:
+        """Call a tool; one that writes once that is written down, refused or not, and any that the caller may not call.
+
+        Hosts are not told of tools that their key may not call, so one that asks for such a tool is worth a line.
+        """
+        made = offer.made
+        if made is None and _may(offer, asking):
             return await self._run(offer, asking, arguments)
         return await asking.deeds.do(
             offer.name,
             "/mcp/",
             lambda: self._run(offer, asking, arguments),
-            made=lambda result: made.format(id=result["structuredContent"]["id"]),
+            made=lambda result: "" if made is None else made.format(id=result["structuredContent"]["id"]),
         )
 
     async def _run(self, offer: Offer, asking: Asking, arguments: Document) -> Document:
-        if offer.scope is not None and not asking.caller.may(offer.scope):
+        if offer.scope is not None and not _may(offer, asking):
             raise missing(offer.scope)
         return await _in_time(offer.call(asking, arguments), offer.seconds)
 
@@ -196,6 +200,10 @@ class _Serving:
                 found = list(await _in_time(offered, SECONDS))
         completion = {"values": found[:_MOST], "total": len(found), "hasMore": len(found) > _MOST}
         return _complete({"completion": completion})
+
+
+def _may(offer: Offer, asking: Asking) -> bool:
+    return offer.scope is None or asking.caller.may(offer.scope)
 
 
 async def _in_time(work: Awaitable[T], seconds: float | None) -> T:

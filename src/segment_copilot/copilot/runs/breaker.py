@@ -14,6 +14,7 @@ from typing import Final
 import structlog
 
 from segment_copilot.errors import Unavailable
+from segment_copilot.telemetry.metrics import BREAKER_OPEN, BREAKER_OPENED, UPSTREAM_FAILURES
 
 log = structlog.get_logger()
 
@@ -66,6 +67,7 @@ class Breaker:
         try:
             yield
         except Unavailable as error:
+            UPSTREAM_FAILURES.labels(error.code).inc()
             if error.code in _OUTAGES:
                 self._note_failure(error.code)
             else:
@@ -78,9 +80,12 @@ class Breaker:
         if self._failures >= self._most:
             self._next = self._clock() + self._seconds
         if self._failures == self._most:
+            BREAKER_OPEN.set(1)
+            BREAKER_OPENED.inc()
             log.warning("copilot.breaker_opened", code=code, failures=self._failures, seconds=self._seconds)
 
     def _note_answer(self) -> None:
         if self._failures >= self._most:
+            BREAKER_OPEN.set(0)
             log.info("copilot.breaker_closed")
         self._failures = 0

@@ -30,6 +30,8 @@ from segment_copilot.errors import (
     Unavailable,
 )
 from segment_copilot.language.catalog import nearest
+from segment_copilot.telemetry import tracing
+from segment_copilot.telemetry.metrics import TOOL_CALLS, TOOL_SECONDS
 
 log = structlog.get_logger()
 
@@ -177,8 +179,19 @@ class Calls:
     async def _execute(self, call: ToolCall, context: ToolContext) -> _Outcome:
         try:
             tool, arguments = self._decode(call)
-            async with asyncio.timeout(tool.timeout_seconds):
-                found = await tool.run(context, **arguments)
+            with tracing.gen_ai(
+                "execute_tool",
+                tool.name,
+                kind="INTERNAL",
+                gen_ai__tool__name=tool.name,
+                gen_ai__tool__type="function",
+                gen_ai__tool__call__id=call.id,
+                gen_ai__tool__call__arguments=_text(call.arguments) if tracing.keeps_content() else None,
+            ) as span:
+                async with asyncio.timeout(tool.timeout_seconds):
+                    found = await tool.run(context, **arguments)
+                if tracing.keeps_content():
+                    span.set_attribute("gen_ai.tool.call.result", _text(msgspec.to_builtins(found)))
         except Unavailable:
             raise
         except SegmentCopilotError as error:
@@ -233,8 +246,16 @@ class Calls:
             data=UNSET if answer.error else Raw(msgspec.json.encode(answer.document)),
             error=answer.error or UNSET,
         )
+        name = tool.name if tool else "unknown"
+        outcome = answer.error.code if answer.error else "cached" if cached else "ok"
+        TOOL_CALLS.labels(name, outcome).inc()
+        TOOL_SECONDS.labels(name).observe(duration_ms / 1000)
         log.info("copilot.tool", tool=call.name, ok=result.ok, duration_ms=duration_ms, cached=cached)
         self._transcript.tool_result(result, effects)
+
+
+def _text(document: object) -> str:
+    return msgspec.json.encode(document).decode()
 
 
 _GONE: Final = "A store does not answer."

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from segment_copilot.copilot.conversation.checkpoint import Signer
 from segment_copilot.copilot.conversation.workspace import counts_told
@@ -61,7 +62,7 @@ class Checkpoints:
         checkpoint = self._beginning.checkpoint(
             self._tenant_id,
             self._thread_id,
-            drafts=tuple(self._memory.drafts.values()),
+            drafts=tuple(replace(one, conditions=UNSET) for one in self._memory.drafts.values()),  # counts of now
             question=self._memory.question,
             unfinished=unfinished,
         )

@@ -5,13 +5,19 @@ from __future__ import annotations
 import time
 from typing import Final
 
+import msgspec
+import structlog
 from msgspec import UNSET, structs
 
 from segment_copilot.copilot import models
 from segment_copilot.copilot.runs.prices import Price
 from segment_copilot.copilot.stream import run_events
 from segment_copilot.copilot.stream.usage import Usage
+from segment_copilot.telemetry.metrics import COST, count_turn
 
+log = structlog.get_logger()
+
+_TOLD: Final = ("turn", "stop_reason", "duration_ms", "ttft_ms", "upstream_request_id")
 _CHARACTERS_PER_TOKEN: Final = 4  # about; only for an answer that was cut, whose tokens nobody told
 
 
@@ -51,6 +57,11 @@ class Attempt:
             return Usage()
         return structs.replace(self._known, output_tokens=written, estimated=True)
 
+    @property
+    def first_seconds(self) -> float | None:
+        """Return how long it took until the model said something; None while it has said nothing."""
+        return None if self._first is None else self._first - self._started
+
     def finish(self, stop_reason: str, usage: Usage, upstream_request_id: str | None) -> run_events.TurnFinished:
         """Return the event that ends the turn."""
         return run_events.TurnFinished(
@@ -66,8 +77,9 @@ class Attempt:
 class Meter:
     """Adds up what a run uses. Without a *price* it knows no cost."""
 
-    def __init__(self, price: Price | None, *, most_usd: float) -> None:
+    def __init__(self, price: Price | None, *, most_usd: float, model: str = "") -> None:
         self._price = price
+        self._model = model
         self._most_usd = most_usd
         self._open: Attempt | None = None
         self.total = self.price(Usage())
@@ -91,7 +103,30 @@ class Meter:
         usage = attempt.usage
         self.total = self.price(_sum(self.total, usage))
         finished = attempt.finish(stop_reason, self.price(usage), upstream_request_id)
+        self._tell(finished, attempt.first_seconds)
         return finished, run_events.UsageTotal(**structs.asdict(self.total))
+
+    def _tell(self, finished: run_events.TurnFinished, first: float | None) -> None:
+        """Write the turn's line and count it. docs/operations/logs.md lists the fields."""
+        usage = finished.usage
+        tokens = {
+            "input": usage.input_tokens,
+            "output": usage.output_tokens,
+            "cache_read": usage.cache_read_tokens,
+            "cache_write": usage.cache_write_tokens,
+            "reasoning": usage.reasoning_tokens,
+        }
+        seconds = finished.duration_ms / 1000
+        count_turn(model=self._model, stop_reason=finished.stop_reason, seconds=seconds, first=first, tokens=tokens)
+        if usage.cost_usd is not UNSET:
+            COST.labels(self._model).inc(usage.cost_usd)
+        fields = msgspec.to_builtins(finished)
+        log.info(
+            "copilot.turn",
+            model=self._model,
+            **{name: fields[name] for name in _TOLD if name in fields},
+            **fields["usage"],
+        )
 
     @property
     def exhausted(self) -> bool:

@@ -33,6 +33,7 @@ from segment_copilot.copilot.runs.failures import failure, failure_of
 from segment_copilot.copilot.runs.meter import Meter
 from segment_copilot.copilot.runs.places import Place, Places
 from segment_copilot.copilot.runs.prices import Price, price_of
+from segment_copilot.copilot.runs.spans import run_span
 from segment_copilot.copilot.runs.turns import Listener, Turns
 from segment_copilot.copilot.stream import run_events
 from segment_copilot.copilot.stream.outbox import Outbox
@@ -42,6 +43,8 @@ from segment_copilot.copilot.tools import TOOLS_VERSION
 from segment_copilot.copilot.tools.context import Memory, ToolContext, UseCases, View
 from segment_copilot.errors import Unavailable
 from segment_copilot.settings import Settings
+from segment_copilot.telemetry import tracing
+from segment_copilot.telemetry.metrics import RUN_SECONDS, RUNS
 
 log = structlog.get_logger()
 
@@ -131,7 +134,7 @@ class Run:
         self._thread_id = beginning.thread.id or f"thread_{uuid7().hex}"
         self._limits = limits_of(copilot, requested_turns=beginning.request.options.max_turns)
         self._deadline = Deadline(self._limits.deadline_ms / 1000)
-        self._meter = Meter(copilot.price, most_usd=copilot.settings.copilot_max_cost_usd)
+        self._meter = Meter(copilot.price, most_usd=copilot.settings.copilot_max_cost_usd, model=self.model)
         self._memory = Memory(self.id, earlier_drafts={draft.draft_id: draft for draft in beginning.thread.drafts})
         transcript = Transcript(self.events.put, reasoning=beginning.request.options.reasoning == "summary")
         self._calls = Calls(
@@ -192,20 +195,31 @@ class Run:
 
     async def _drive(self) -> None:
         """Take the run to its end; what goes wrong becomes its last event."""
-        with structlog.contextvars.bound_contextvars(run_id=self.id, tenant_id=self._tenant_id):
+        with (
+            structlog.contextvars.bound_contextvars(run_id=self.id, tenant_id=self._tenant_id),
+            run_span(self.model, thread_id=self._thread_id, tenant_id=self._tenant_id) as span,
+        ):
+            span.set_attribute("segment_copilot.run.id", self.id)
             self.events.put(self._first_event())
             try:
                 last = await self._last_event()
             except asyncio.CancelledError:
                 self._meter.end("cancelled")  # what it used counts; nobody is there to read it
-                self._note("cancelled")
+                self._note("cancelled", span)
                 raise
             self.events.put(last)
             self.events.close()
-            self._note(last.outcome if isinstance(last, run_events.RunFinished) else last.code)
+            if isinstance(last, run_events.RunFinished):
+                self._note(last.outcome, span)
+            else:
+                span.fail(last.code)
+                self._note(last.code, span)
 
-    def _note(self, outcome: str) -> None:
-        """Write down how the run ended and what it used."""
+    def _note(self, outcome: str, span: tracing.Span) -> None:
+        """Write down how the run ended and what it used. docs/operations/logs.md lists the fields."""
+        RUNS.labels(outcome).inc()
+        RUN_SECONDS.observe(self._deadline.elapsed_ms() / 1000)
+        span.set_attribute("segment_copilot.run.outcome", outcome)
         log.info(
             "copilot.run",
             outcome=outcome,

@@ -20,6 +20,7 @@ from segment_copilot.copilot.runs.calls import Calls
 from segment_copilot.copilot.runs.deadline import Deadline
 from segment_copilot.copilot.runs.failures import Failure, failure_of
 from segment_copilot.copilot.runs.meter import Attempt, Meter
+from segment_copilot.copilot.runs.spans import chat_span, tell_answer
 from segment_copilot.copilot.stream import run_events
 from segment_copilot.copilot.stream.outbox import Outbox
 from segment_copilot.copilot.stream.transcript import Transcript
@@ -48,12 +49,13 @@ class Listener:
         Raises:
             Unavailable: The model failed, its answer was cut, or the conversation is too long for it.
         """
-        with self._breaker.watching():
+        with self._breaker.watching(), chat_span(self._model.name, request) as span:
             async with aclosing(self._model.stream(request)) as stream:
                 async for event in stream:
                     attempt.hear(event)
                     await self._outbox.room()
                     if isinstance(event, TurnEnded):
+                        tell_answer(span, event, first_seconds=attempt.first_seconds)
                         return _complete(event)
                     self._pass_on(event)
             raise Unavailable(_CUT, code="upstream_disconnected")

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from msgspec import UNSET, Struct, UnsetType
 
+from segment_copilot.audiences.sensitivity import ConditionCount
 from segment_copilot.errors import Finding
 from segment_copilot.language import Tier
 
@@ -141,6 +142,8 @@ class Draft(Struct, frozen=True):
 
     *diff* is the JSON Patch (RFC 6902) that makes its definition from its base's; both are there when it has a base.
     *reading* has every word of the person's message once, in order; it is there when the model said how it read them.
+    *conditions* has each condition with its number of users, and with the audience at values near its own (`neighbours`); it is
+    not there where the tenant has so many events that a draft would wait for it, nor where it would not fit into an event.
     """
 
     draft_id: str
@@ -158,3 +161,4 @@ class Draft(Struct, frozen=True):
     base: DraftBase | UnsetType = UNSET
     diff: tuple[Mapping[str, Any], ...] | UnsetType = UNSET
     reading: tuple[ReadWords, ...] | UnsetType = UNSET
+    conditions: tuple[ConditionCount, ...] | UnsetType = UNSET

@@ -26,6 +26,9 @@ from segment_copilot.language import Tier, encode, invalid
 from segment_copilot.language.describe import percent
 
 MAX_REPAIRS: Final = 3
+EVENTS_AT_ONCE: Final = 5_000_000
+"""A tenant with so many events, at most, gets the neighbours of a draft with its count; they take two to five times as long as it."""
+
 _NEARLY_ALL: Final = 95  # percent of the universe: as telling as nobody
 
 QUOTA_REACHED: Final = "dynamic_plus_limit_reached"
@@ -121,7 +124,7 @@ async def propose_segment(
     """
     stop_repairing(context.memory)
     try:
-        found = await count(context, add_timezone(context, definition))
+        found = await count(context, add_timezone(context, definition), varied=True)
     except InvalidDefinition:
         note_failure(context.memory, definition)
         raise
@@ -165,8 +168,9 @@ async def count(
     *,
     own_id: int | None = None,
     tolerated: Container[str] = (),
+    varied: bool = False,
 ) -> CountedAudience:
-    """Return the definition with its count.
+    """Return the definition with its count; *varied* with those at values near its own, where these come at once.
 
     A name that does not exist is an error here, not a warning, except in a condition whose pointer is *tolerated*.
 
@@ -182,7 +186,10 @@ async def count(
         context.memory.undrafted = unmapped_of(error, document)
         raise error.relocate(argument_pointer) from error
     context.memory.undrafted = ()
-    preview = await use_cases.previews.count(prepared, limit=0, purpose="copilot")
+    events = sum(kind.event_count for kind in prepared.catalog.event_types.values())
+    preview = await use_cases.previews.count(
+        prepared, limit=0, sensitivity=varied and events <= EVENTS_AT_ONCE, purpose="copilot"
+    )
     if 0 < preview.matched_users <= preview.universe * _NEARLY_ALL / 100:
         return CountedAudience(prepared, preview, prepared.warnings)
     # Nobody or nearly everybody: a typo looks just like that, so it is said what each condition does.
@@ -244,8 +251,12 @@ async def draft(
         base=base,
         diff=diff,
         reading=read,
+        conditions=preview.conditions,
     )
     event = SegmentDraft(**structs.asdict(made))
+    if not fits(event):
+        made = structs.replace(made, conditions=UNSET)
+        event = SegmentDraft(**structs.asdict(made))
     if not (fits(event) and fits(button(made))):
         detail = (
             "The definition is too long to be drafted here. Say so: it can be written as a file and saved over the API."

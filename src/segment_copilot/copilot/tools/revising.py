@@ -70,7 +70,7 @@ async def revise_segment(
         _say_no_change(base, edited, renamed=_is_other(name, base.name) or _is_other(description, base.description))
         own_id = None if base.origin.segment_id is UNSET else base.origin.segment_id
         tolerated = edits.keep(base.definition, edited, edited).pointers if _is_definition(edited) else ()
-        audience = await count(context, edited, own_id=own_id, tolerated=tolerated)
+        audience = await count(context, edited, own_id=own_id, tolerated=tolerated, varied=True)
     except InvalidInput:
         context.memory.failed_proposals += 1
         raise

@@ -9,8 +9,8 @@ from msgspec import UNSET, structs
 
 from segment_copilot.english.linking.fields import Place
 from segment_copilot.english.linking.names import Names
-from segment_copilot.language import Condition, Definition, EventProperty, Group, UserProperty
-from segment_copilot.language.nodes import EventSequence, PropertyTest, Scalar, Step
+from segment_copilot.language import Condition, Definition, EventProperty, Group, MeasureCompare, Rank, UserProperty
+from segment_copilot.language.nodes import EventSequence, Measure, PropertyTest, Scalar, Step
 from segment_copilot.language.operators import PropertyOperator
 
 _T = TypeVar("_T", PropertyTest, EventProperty, UserProperty)
@@ -29,6 +29,9 @@ _DATED: Final = {
     "in_next",
     "anniversary_in_next",
     "anniversary_in_last",
+    "anniversary_in",
+    "in_window",
+    "not_in_window",
 }
 
 
@@ -56,6 +59,11 @@ def _fitted(condition: Condition, names: Names) -> Condition:
             return _test(condition, names.by_path.get(("", condition.property)))
         case EventSequence():
             return structs.replace(condition, events=[_step(step, names) for step in condition.events])
+        case Rank():
+            return structs.replace(condition, by=_measure(condition.by, names))
+        case MeasureCompare():
+            left, right = _measure(condition.left, names), _measure(condition.right, names)
+            return structs.replace(condition, left=left, right=right)
         case _ if hasattr(condition, "where"):
             made: Any = condition
             event = made.event_type if isinstance(made.event_type, str) else made.event_type[0]
@@ -79,6 +87,11 @@ def _each(condition: UserProperty, names: Names) -> Condition:
         )
         made.append(_fitted(structs.replace(condition, operator=one, value=some[0] if len(some) == 1 else some), names))
     return Group(logic="AND" if condition.operator == "not_in" else "OR", conditions=made)
+
+
+def _measure(measure: Measure, names: Names) -> Measure:
+    event = measure.event_type if isinstance(measure.event_type, str) else measure.event_type[0]
+    return structs.replace(measure, where=_where(measure.where, event, names))
 
 
 def _step(step: str | Step, names: Names) -> str | Step:

@@ -160,7 +160,7 @@ def _either(span: Span, mention: Mention, numbers: Sequence[QuantityAnchor]) -> 
 def _roles(span: Span, mention: Mention, one: QuantityAnchor) -> Iterator[Plan]:
     said, many = one.quantity, _tells_how_many(span, mention)
     if (many and not said.currency) or (may_count(one) and span.lower(one.start - 1) not in _PRICED):
-        yield Plan(one, (), one.mask, {"count:noun": 1} if many else _counted(span, mention, one))
+        yield Plan(one, (), one.mask, {"count:noun": 1} if many else tells_count(span, mention, one))
     if said.times or many:
         return
     for place, scaled, used, how in numeric_places(span, mention.event, one):
@@ -175,7 +175,7 @@ def _tells_how_many(span: Span, mention: Mention) -> bool:
     return any(around >> at & 1 and span.lower(at) in {"number", "count"} for at in range(span.start, span.end))
 
 
-def _counted(span: Span, mention: Mention, one: QuantityAnchor) -> Features:
+def tells_count(span: Span, mention: Mention, one: QuantityAnchor) -> Features:
     """Say what tells that a number is how often something was done: "times", or the thing itself behind it."""
     if one.quantity.times:
         return {"count:times": 1}

@@ -18,9 +18,11 @@ from segment_copilot.english.reading.rules import (
     joins,
     labels,
     lists,
+    measures,
     occurrences,
     ordering,
     pointing,
+    stored,
 )
 from segment_copilot.english.reading.rules import events as event_rules
 from segment_copilot.english.reading.rules import traits as trait_rules
@@ -223,8 +225,14 @@ _OPENS: Final = frozenset({"and", "->", "→", "-->", "who", ">", ">>", "followe
 
 def _tells_number(found: Anchors, at: int) -> bool:
     """Return whether a number alone follows, as in "visits last week: at least two"."""
-    end = next((one.end for one in found.quantities if one.start == at), None)
-    return end is not None and (end >= len(found.tokens) or found.tokens[end].lower in {",", ".", ";", ")", "and"})
+    numbers = (
+        *found.quantities,
+        *(one for one in found.negations if found.tokens[one.start].lower in {"none", "never"}),
+    )
+    end = next((one.end for one in numbers if one.start == at), None)
+    return end is not None and (
+        end >= len(found.tokens) or found.tokens[end].lower in {",", ".", ";", ")", "and", "but"}
+    )
 
 
 def _inner(found: Anchors) -> int:
@@ -312,6 +320,7 @@ def _edges(found: Anchors) -> Iterator[int]:
     ends = [one.end for one in longest(found.segments)]
     if found.salt:
         ends += [at for share in found.shares for at in (share.start, share.end)]
+        ends += [found.salt.mask.bit_length()]
     return (at for at in ends if 0 < at < len(found.tokens))
 
 
@@ -438,11 +447,13 @@ def _leaves_of(span: Span) -> Iterator[Reading]:
         occurrences.one_of_them,
         occurrences.nothing_else,
         pointing.earlier,
+        *measures.RULES,
     ):
         yield from leaf(span)
     for mention in span.mentions:
         for rule in (*event_rules.RULES, *amount_rules.RULES, *occurrences.RULES):
             yield from rule.make(span, mention)
+        yield from stored.stored(span, mention)
 
 
 def kinds(units_of: Iterable[Unit]) -> list[str]:

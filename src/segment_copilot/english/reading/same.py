@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, timedelta
 from typing import Any, Final, cast
 
 import msgspec
@@ -73,6 +73,9 @@ def _settled(plain: Any, today: date) -> Any:
     conditions = made.get("conditions")
     if isinstance(conditions, list) and made.get("logic") == "AND":
         made["conditions"] = _needed(cast("list[dict[str, Any]]", conditions))
+    value = made.get("value")
+    if made.get("operator") == "in_window" and isinstance(value, dict) and "period" in value:
+        made = {**made, **_dated(cast("dict[str, str]", value)["period"], today)}
     window = made.get("window")
     if isinstance(window, dict):
         made["window"] = _days(cast("dict[str, Any]", window), today)
@@ -102,6 +105,15 @@ def _needed(conditions: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 _BARE: Final = {"type", "event_type", "where"}  # at least one, in all history
+
+
+def _dated(name: str, today: date) -> dict[str, str]:
+    """Return the test of a date that lies in a calendar period, by its days."""
+    first, after = period(name, today)
+    last = after - timedelta(days=1)
+    if first == last:
+        return {"operator": "eq", "value": first.isoformat()}
+    return {"operator": "between", "value": first.isoformat(), "value2": last.isoformat()}
 
 
 def _days(window: dict[str, Any], today: date) -> dict[str, Any]:

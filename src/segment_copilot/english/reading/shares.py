@@ -28,6 +28,7 @@ _KEYS: Final = {
     "holdout",
     "labelled",
 }
+_SLICES: Final = frozenset({"bucket", "buckets", "slots", "slice", "range", "split", "sample", "from"})
 _TIMES: Final = {"a", "hour", "year", "month", "day", "dozen", "an", "the", "of"}
 
 
@@ -81,11 +82,13 @@ def _percent(tokens: tuple[Token, ...], at: int) -> tuple[float, float, int] | N
         end += 1
     if _lower(tokens, end) in {"-", "to"} and end + 1 < len(tokens) and tokens[end + 1].kind == "number":
         low, high, end = high, tokens[end + 1].value, end + 2
+    before = {_lower(tokens, at - 1), _lower(tokens, at - 2)}
+    of_split = before & _SLICES or (":" in before and not _KEYS.isdisjoint(token.lower for token in tokens))
     if _lower(tokens, end) in _PERCENT:
         end += 1
     elif _lower(tokens, end) == "per" and _lower(tokens, end + 1) == "cent":
         end += 2
-    else:
+    elif end == at + 1 or not of_split:
         return None
     return (low, high, end) if 0 <= low < high <= 100 else None  # noqa: PLR2004
 

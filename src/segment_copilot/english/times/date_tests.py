@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
+from segment_copilot.english.times.dates import add_months
 from segment_copilot.english.times.windows import Window
+from segment_copilot.language.nodes import ValueObject
 from segment_copilot.language.operators import OPERATORS
 
 
@@ -35,8 +37,25 @@ def _tests(window: Window) -> tuple[dict[str, Any], ...]:
         case "between" if window.length and window.near:
             far, near = window.length.json, window.near.json
             return {"operator": "in_last", "value": far}, {"operator": "not_in_last", "value": near}
-        case "range" | "period":
+        case "period":
+            return ({"operator": "in_window", "value": ValueObject(period=cast("Any", window.name))},)
+        case "range":
             return _days(window)
+        case _:
+            return ()
+
+
+def anniversary(window: Window) -> tuple[dict[str, Any], ...]:
+    """The test of a day that comes every year: in a calendar period, a month, or a length ahead or back; none for any other time."""
+    match window.kind:
+        case "period":
+            return ({"operator": "anniversary_in", "value": ValueObject(period=cast("Any", window.name))},)
+        case "range" if window.first and window.first.day == 1 and window.after == add_months(window.first, 1):
+            return ({"operator": "anniversary_in", "value": ValueObject(month=window.first.month)},)
+        case "next" if window.length:
+            return ({"operator": "anniversary_in_next", "value": window.length.json},)
+        case "last" if window.length and window.rolling:
+            return ({"operator": "anniversary_in_last", "value": window.length.json},)
         case _:
             return ()
 

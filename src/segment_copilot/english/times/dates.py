@@ -57,13 +57,15 @@ def add_months(day: date, months: int) -> date:
 
 def period(name: str, today: date) -> tuple[date, date]:
     """The first day of a calendar period (today, this_week, last_month and so on) and the first day after it."""
-    if name in {"today", "yesterday"}:
-        first = today - timedelta(days=1 if name == "yesterday" else 0)
+    if name in {"today", "yesterday", "tomorrow"}:
+        first = today + timedelta(days={"yesterday": -1, "tomorrow": 1}.get(name, 0))
         return first, first + timedelta(days=1)
     which, _, unit = name.partition("_")
     first = _first(unit, today)
     if which == "last":
         first = _first(unit, first - timedelta(days=1))
+    elif which == "next":
+        first = _following(unit, first)
     return first, _following(unit, first)
 
 

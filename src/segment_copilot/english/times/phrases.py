@@ -81,7 +81,9 @@ _AFTER: dict[tuple[str, ...], Operator] = {
     ("or", "less"): "lte", ("or", "fewer"): "lte", ("or", "under"): "lte", ("or", "below"): "lte",
     ("or", "lower"): "lte", ("or", "younger"): "lte", ("at", "most"): "lte", ("maximum",): "lte", ("max",): "lte",
     ("tops",): "lte", ("and", "below"): "lte", ("and", "under"): "lte", ("min",): "gte", ("exactly",): "eq", ("and", "older"): "gte",
-    ("and", "younger"): "lte",
+    ("and", "younger"): "lte", ("or", "longer"): "gte", ("or", "larger"): "gte", ("or", "bigger"): "gte", ("and", "longer"): "gte",
+    ("or", "shorter"): "lte", ("or", "smaller"): "lte", ("or", "beyond"): "gte", ("or", "upwards"): "gte", ("and", "upwards"): "gte", ("upwards",): "gte",
+    ("and", "higher"): "gte", ("and", "lower"): "lte", ("and", "beyond"): "gte", ("or", "worse"): "lte",
 }  # fmt: skip
 _TIMES = {"times", "time", "x", "occasions", "occasion"}
 _COUNTED: dict[str, tuple[Operator, int]] = {

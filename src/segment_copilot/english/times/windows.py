@@ -167,7 +167,7 @@ def _lead(tokens: tuple[Token, ...], at: int) -> tuple[int, str]:
         ):
             start += len(words)
     if start < len(tokens) and tokens[start].lower in _LEADS:
-        lead, start = tokens[start].lower, start + 1
+        lead, start = "within" if tokens[start].lower == "inside" else tokens[start].lower, start + 1
     if lowers(tokens, start, 1) == ("the",):
         start += 1
     if lowers(tokens, start, 2) in {("course", "of"), ("span", "of")}:

@@ -27,7 +27,7 @@ from segment_copilot.language import (
     Step,
     UserProperty,
 )
-from segment_copilot.language.checks import as_date_test
+from segment_copilot.language.checks import STEPS, as_date_test
 from segment_copilot.language.describe.measures import tell_comparison, tell_rank
 from segment_copilot.language.describe.phrases import (
     escape_controls,
@@ -302,8 +302,12 @@ def _sequence(leaf: EventSequence) -> str:
     if leaf.none_between is not UNSET:
         others = [_step(match, perfect=True) for match in leaf.none_between]
         between += f"{' and' if between else ','} without having {join_words(others)} in between"
+    same = ""
+    if leaf.same is not UNSET:
+        held = join_words((f"the same {escape_controls(path)}" for path in leaf.same), "and")
+        same = f", {'both' if len(steps) == STEPS[0] else 'all'} with {held}"
     when = "" if leaf.search_window is UNSET else f", all of it{tell_window(UNSET, leaf.search_window)}"
-    phrase = f"who {', then '.join(steps)}{span}{between}{when}"
+    phrase = f"who {', then '.join(steps)}{same}{span}{between}{when}"
     return f"who are not among those {phrase}" if leaf.negate else phrase
 
 

@@ -248,7 +248,8 @@ class _Reader:
         banned = sorted({self._step(match, EVER)[0] for match in without}, key=repr)
         days = leaf.window_days
         longest = f"{days}d" if days is not UNSET else UNSET if leaf.window is UNSET else leaf.window.last
-        return Other("sequence", (tuple(steps), leaf.strict, tuple(banned), _minutes(longest)))
+        same = tuple(sorted(set(leaf.same or ())))
+        return Other("sequence", (tuple(steps), leaf.strict, tuple(banned), _minutes(longest), same))
 
     def _step(self, step: str | Step | EventMatch, span: Span) -> tuple[Events, int | None]:
         match = EventMatch(step) if isinstance(step, str) else step

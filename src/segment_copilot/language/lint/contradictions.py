@@ -132,6 +132,7 @@ class _Linter:
                     for index, match in enumerate(inside):
                         if not isinstance(match, str):
                             self._where(f"{pointer}/{name}/{index}/where", match.where)
+                self._same(pointer, leaf)
             case MeasureCompare():
                 self._where(f"{pointer}/left/where", leaf.left.where)
                 self._where(f"{pointer}/right/where", leaf.right.where)
@@ -141,6 +142,17 @@ class _Linter:
                 self._where(f"{pointer}/where", leaf.where)
             case _:
                 assert_never(leaf)
+
+    def _same(self, pointer: str, leaf: EventSequence) -> None:
+        """Find that no value passes what the steps ask of a property that is the same at all of them."""
+        wheres = [step.where for step in leaf.events if isinstance(step, Step) and step.where is not UNSET]
+        tests = [test for where in wheres for test in _required(where)]
+        for index, path in enumerate(leaf.same or ()):
+            about = [test for test in tests if test.any_of is UNSET and test.property == path]
+            read = [(self.reader.payload_test(test), test.negate) for test in about]
+            terms = [complement(term) if negate else term for term, negate in read if not isinstance(term, bool)]
+            if len(terms) > 1 and join("AND", terms) is False:
+                self._find(f"{pointer}/same/{index}", f"No {path} passes what every step asks of it.", tautology=False)
 
     def _where(self, pointer: str, where: Where | UnsetType) -> None:
         if where is UNSET:
@@ -202,6 +214,13 @@ class _Linter:
 
     def _now(self) -> str:
         return f"{self.clock.as_of:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _required(where: Where) -> Sequence[PropertyTest]:
+    """Return the tests that every event of a filter passes."""
+    if not isinstance(where, WhereGroup):
+        return where
+    return where.conditions if where.logic == "AND" else ()
 
 
 def _negated(term: Truth, *, negate: bool) -> Truth:

@@ -8,13 +8,14 @@ from typing import Any, Final, cast
 from msgspec import UNSET, structs
 
 from segment_copilot.english.linking.fields import SECONDS, money_rank
-from segment_copilot.english.reading.amounts import add, currency_test, gap, may_count, measured
+from segment_copilot.english.reading.amounts import add, currency_test, gap, may_count, measured, tells_count
 from segment_copilot.english.reading.anchors import FieldAnchor, QuantityAnchor, WordAnchor, mask
-from segment_copilot.english.reading.meanings import Reading, clauses
+from segment_copilot.english.reading.meanings import Clause, Reading, clauses, join
 from segment_copilot.english.reading.rules.told import (
     Rule,
     Said,
     clause,
+    counted,
     is_countable,
     said,
 )
@@ -55,13 +56,28 @@ def _amount(span: Span, mention: Mention, metric: WordAnchor, rule: str) -> Iter
             ):
                 continue  # "3 orders in total" counts orders
             told = said(span, mention, words | one.mask | metric.mask)
-            if (
-                told is None
-                or not is_countable(told.window)
-                or any(not other.mask & told.used for other in span.quantities)
-            ):
+            others = [] if told is None else [other for other in span.quantities if not other.mask & told.used]
+            if told is None or not is_countable(told.window) or len(others) > 1:
                 continue
-            yield _aggregate(span, mention, told, path, metric.kind, scaled, rule, how)
+            if not others:
+                yield _aggregate(span, mention, told, path, metric.kind, scaled, rule, how)
+            elif may_count(others[0]) and not told.negative and mention.mask:
+                yield _counted_too(
+                    span,
+                    mention,
+                    told,
+                    _aggregate(span, mention, told, path, metric.kind, scaled, rule, how),
+                    others[0],
+                )
+
+
+def _counted_too(span: Span, mention: Mention, told: Said, made: Reading, many: QuantityAnchor) -> Reading:
+    """Of "an average above 80 over at least 3 orders": so many of these too."""
+    one = cast("Clause", made.tree)
+    amount, used = many.quantity, one.used | many.mask
+    node = counted(one.event, told.tests, amount.operator, amount.value, amount.value2, negative=False)
+    both = join("AND", one, clause(node, used, told.tests, told.window, counts=False))
+    return reading(span, "counted_too", both, used, "event", {**made.features, **tells_count(span, mention, many)})
 
 
 def _aggregate(
@@ -97,6 +113,8 @@ def _aggregate(
     features = {**told.features, f"{rule}:{metric}": 1, f"measured:{how}": 1}
     if amount.currency:
         add(features, "measured:currency")
+    elif amount.bare and metric in {"max", "min"} and any(gap(word, one) == 0 for word in span.metrics):
+        add(features, "measured:ranked")  # "the 100 biggest" are not one of 100
     made = clause(node, used, told.tests, told.window, positive=not told.negative)
     return reading(span, rule, made, used, "event", features)
 

@@ -195,16 +195,17 @@ def _days_since(span: Span) -> Iterator[tuple[str, int, int | None, int]]:
 def _first_date(span: Span, mention: Mention) -> Iterator[Reading]:
     """Ordered for the first time in the last 30 days; first order before May; last order in March."""
     told = said(span, mention)
-    if told is None or told.window is None or told.negative or told.window.window.kind == "next":
+    if told is None or told.window is None or told.window.window.kind == "next":
         return
     for which in ("first", "last"):
         words = order_words(span, which)
         if not words or (which == "last" and told.window.window.kind not in {"period", "range"}):
             continue
         used = told.used | told.window.mask | words
-        tree = lies(mention.event, told.tests, which, told.window.window, used)
+        tree = lies(mention.event, told.tests, which, told.window.window, used, negated=told.negative)
         if tree is not None:
-            yield reading(span, f"{which}_date", tree, used, "event", told.features)
+            rule = f"{which}_date_not" if told.negative else f"{which}_date"
+            yield reading(span, rule, tree, used, "event", told.features)
 
 
 _ABANDONED: Final = frozenset({stem("abandon"), stem("abandoned"), stem("abandoner"), stem("deserted")})

@@ -52,8 +52,29 @@ def join_both(one: Reading, two: Reading, between: Between, found: Anchors) -> I
         return
     if "union" in one.features:
         features["and:of_union"] = 1
+    features |= _beside(one.tree, two.tree, found, "and")
     for left, right, told in shared(one.tree, two.tree, between.main):
         yield both(one, two, {**features, **told}, tree=join("AND", left, right), exclude=exclude)
+
+
+def _beside(one: Tree | None, two: Tree | None, found: Anchors, name: str) -> dict[str, float]:
+    """Say whether the second of two parts says the first again, or takes for a trait what may be a property as before."""
+    left, right = clauses(one), clauses(two)
+    if not left or not right:
+        return {}
+    told: dict[str, float] = {}
+    if any(part.condition == other.condition for part in left for other in right):
+        told[f"{name}:restated"] = 1
+    for part, other in ((left[-1], right[0]), (right[0], left[-1])):
+        if part.event and isinstance(other.condition, UserProperty):
+            values = (one for one in found.values if one.mask & ~other.used == 0)
+            if any(value.place.event == part.event for one in values for value in one.values):
+                told[f"{name}:trait_beside_event"] = 1
+    if left[-1].event and left[-1].event == right[0].event:
+        mine, theirs = ({test.property for test in part.where} for part in (left[-1], right[0]))
+        if mine & theirs:
+            told[f"{name}:same_property"] = 1
+    return told
 
 
 def _union(one: Reading, two: Reading, between: Between, found: Anchors) -> Iterator[Reading]:
@@ -102,7 +123,7 @@ def _or(one: Reading, two: Reading, between: Between, found: Anchors) -> Iterato
     features: dict[str, float] = {"or:list" if listed else "or": 1}
     if any(isinstance(tree, Joined) and tree.logic == "AND" for tree in (one.tree, two.tree)):
         features["or:of_and"] = 1
-    features |= agreement(one, two, found, "or")
+    features |= agreement(one, two, found, "or") | _beside(one.tree, two.tree, found, "or")
     for left, right, told in shared(one.tree, two.tree, "or"):
         yield both(one, two, {**features, **told}, tree=_merged(join("OR", left, right)))
 

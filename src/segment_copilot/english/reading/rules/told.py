@@ -207,22 +207,30 @@ def clause(
     return timed(made, at.window, at.mask)
 
 
-def lies(event: str, where: tuple[PropertyTest, ...], which: str, said: Window, used: int) -> Tree | None:
+def lies(
+    event: str, where: tuple[PropertyTest, ...], which: str, said: Window, used: int, *, negated: bool = False
+) -> Tree | None:
     """Return that the last or first of the events was at a time: "the latest 90 to 180 days ago", "the first in May"."""
     tests: Any = list(where) or UNSET
     far, near = days_in(said.length), days_in(said.near)
     operator: Any = said.operator if said.kind == "ago" else "lt"
-    if which == "last" and far is not None and said.kind in {"ago", "last", "between"} and operator != "eq":
+    if (
+        not negated
+        and which == "last"
+        and far is not None
+        and said.kind in {"ago", "last", "between"}
+        and operator != "eq"
+    ):
         ends = {"operator": operator, "window_days": far}
         if said.kind == "between":
             ends = {"operator": "between", "window_days": near, "value2": far}
         return clause(Recency(event_type=event, where=tests, **cast("Any", ends)), used, where)
     parts = [
         clause(EventTime(event_type=event, occurrence=cast("Any", which), where=tests, **test), used, where)
-        for test in date_tests(said, negated=False)
+        for test in date_tests(said, negated=negated)
     ]
-    if any(cast("EventTime", part.condition).operator == "not_in_last" for part in parts):
-        parts.append(clause(counted(event, where, "gte", 1, None, negative=False), used, where))
+    if negated or any(cast("EventTime", part.condition).operator == "not_in_last" for part in parts):
+        parts += [clause(counted(event, where, "gte", 1, None, negative=False), used, where)] if parts else []
     return one_tree(parts) if parts else None
 
 

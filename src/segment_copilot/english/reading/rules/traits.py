@@ -28,14 +28,16 @@ from segment_copilot.english.reading.anchors import FieldAnchor, QuantityAnchor,
 from segment_copilot.english.reading.meanings import Clause, Fragment, Joined, Reading, opposite
 from segment_copilot.english.reading.shares import words_about
 from segment_copilot.english.reading.spans import Span, one_tree, reading, union
-from segment_copilot.english.times.date_tests import date_tests
+from segment_copilot.english.times.date_tests import anniversary, date_tests
 from segment_copilot.english.times.windows import Window
 from segment_copilot.english.words.stems import stem
 from segment_copilot.language import Sample, SegmentMembership, UserProperty
 from segment_copilot.language.nodes import PropertyTest
+from segment_copilot.language.operators import PropertyOperator
 from segment_copilot.language.value_types import parse_date
 
 _UNSET: Final = frozenset(stem(word) for word in ["empty", "missing", "unknown", "blank", "null", "unset", "absent"])
+_EMPTY: Final = frozenset(stem(word) for word in ["empty", "blank"])
 _SET: Final = frozenset(
     stem(word)
     for word in ["set", "known", "know", "present", "filled", "available", "given", "specified", "recorded", "provided"]
@@ -134,12 +136,26 @@ def _tested(span: Span, chosen: Sequence[tuple[ValueAnchor, Value]]) -> Iterator
             used |= span.having(frozenset(TEXTS))
         if many > 1:
             add(features, "trait:not_twice")
-        parts.append(_part(test, group, used, negative=negative, by_and=by_and))
+        exact = _exactly(span) if test.operator == "contains_any" else 0
+        if exact and not negative | bool(turning & ~exact):
+            used |= exact | union(one for one in span.fields if one.share == 1 and one.place.path == path)
+            add(features, "trait:exactly")
+        parts.append(_part(test, group, used, negative=negative, by_and=by_and, exact=bool(exact)))
     if len(groups) > 1:
         add(features, "trait:several", len(groups) - 1)
         if span.negations:
             add(features, "trait:several_not")
     yield reading(span, "trait", one_tree(parts), used, "trait", features)
+
+
+def _exactly(span: Span) -> int:
+    """Return the words that say of a list that nothing else is in it; 0 where none do."""
+    used = 0
+    for phrase in lexicon.endings("exactly"):
+        for at in range(span.start, span.end - len(phrase) + 1):
+            if tuple(span.lower(at + step) for step in range(len(phrase))) == phrase:
+                used |= mask(at, at + len(phrase))
+    return used
 
 
 def _tell_value(span: Span, features: dict[str, float], anchor: ValueAnchor, value: Value) -> None:
@@ -154,9 +170,18 @@ def _tell_value(span: Span, features: dict[str, float], anchor: ValueAnchor, val
 
 
 def _part(
-    test: PropertyTest, group: Sequence[tuple[ValueAnchor, Value]], used: int, *, negative: bool, by_and: bool
+    test: PropertyTest,
+    group: Sequence[tuple[ValueAnchor, Value]],
+    used: int,
+    *,
+    negative: bool,
+    by_and: bool,
+    exact: bool,
 ) -> Any:
-    """Return the test of a trait; of a list, one test for each value."""
+    """Return the test of a trait; of a list, one test for each value, or that it holds these and nothing else."""
+    if exact and not negative:
+        each = list(dict.fromkeys(value.value for _, value in group))
+        return clause(PropertyTest(test.property, "equals_set", cast("Any", each)), used)
     if test.operator == "contains_any":
         logic: Literal["AND", "OR"] = "AND" if by_and != negative else "OR"
         each = dict.fromkeys(value.value for _, value in group)
@@ -266,7 +291,9 @@ def _presence(span: Span) -> Iterator[Reading]:
         negative, turning, _ = _negative(span, span.end, field.mask | unset)
         missing = bool(unset) != negative
         used = field.mask | turning | unset | there
-        test = PropertyTest(place.path, "is_not_set" if missing else "is_set")
+        empty = place.field.listed or bool(span.having(_EMPTY))
+        names: tuple[PropertyOperator, ...] = ("is_not_set", "is_set") if not empty else ("is_empty", "is_not_empty")
+        test = PropertyTest(place.path, names[not missing])
         features = {"presence:said" if unset or there else "presence:plain": 1.0}
         yield reading(span, "presence", clause(test, used), used, "trait", features)
 
@@ -278,14 +305,26 @@ def _of_which_year(at: WindowAnchor, field: FieldAnchor, today: date) -> Window:
     return at.coming if at.coming is not None and ahead else at.window
 
 
+def _to_come(span: Span) -> WindowAnchor | None:
+    """Return the calendar period ahead that a part says: "renews next month", "ends tomorrow"; of no event there is one."""
+    for at in range(span.start, span.end):
+        if span.lower(at) == "tomorrow":
+            return WindowAnchor(at, at + 1, Window("period", name="tomorrow"))
+        unit = at + 1 + (span.lower(at + 1) == "calendar")
+        if span.lower(at) in {"next", "coming"} and span.lower(unit) in {"week", "month", "quarter", "year"}:
+            return WindowAnchor(at, unit + 1, Window("period", name=f"next_{span.lower(unit)}"))
+    return None
+
+
 def _dates(span: Span) -> Iterator[Reading]:
     """Signed up since March; joined in the last 30 days; renewal in the next 2 weeks; birthday in the next week."""
-    if len(span.windows) != 1:
+    at = span.windows[0] if len(span.windows) == 1 else None if span.windows else _to_come(span)
+    if at is None:
         return
     for field in span.fields:
-        if field.place.event or not field.place.dated or field.mask & span.windows[0].mask:
+        if field.place.event or not field.place.dated or field.mask & at.mask:
             continue
-        said = _of_which_year(span.windows[0], field, span.found.today)
+        said = _of_which_year(at, field, span.found.today)
         negative, turning, _ = _negative(span, span.end, field.mask)
         tests = date_tests(said, negated=negative)
         ahead = (
@@ -299,7 +338,7 @@ def _dates(span: Span) -> Iterator[Reading]:
             _AHEAD & {*field.place.field.words, *(span.found.tokens[at].stem for at in range(field.start, field.end))}
         )
         if ahead and said.length and (future or span.having(_AHEAD)):
-            used = field.mask | span.windows[0].mask | span.having(_AHEAD)
+            used = field.mask | at.mask | span.having(_AHEAD)
             test = PropertyTest(field.place.path, "in_next", said.length.json)
             yield reading(
                 span,
@@ -311,11 +350,10 @@ def _dates(span: Span) -> Iterator[Reading]:
             )
         if any(test["operator"] == "not_in_last" for test in tests) and not negative:
             tests = (*tests, {"operator": "is_set"})
-        if span.having(_BIRTH) and (said.kind != "next" or not said.length):
-            continue
-        if said.kind == "next" and said.length and span.having(_BIRTH):
-            tests = ({"operator": "anniversary_in_next", "value": said.length.json},)
-        used = field.mask | span.windows[0].mask | turning | span.having(_BIRTH | _NEW)
+        if span.having(_BIRTH):
+            tests = () if negative else anniversary(said)
+        used = field.mask | at.mask | turning | span.having(_BIRTH | _NEW)
+        used |= span.having(_AHEAD) if at.window.name.startswith(("next", "tomorrow")) else 0
         parts = [clause(PropertyTest(field.place.path, **cast("Any", test)), used) for test in tests]
         if parts:
             yield reading(
@@ -376,14 +414,12 @@ def _segments(span: Span) -> Iterator[Reading]:
     by_and = any(one.kind == "and" for one in joints) and not any(one.kind == "or" for one in joints)
     logic: Literal["AND", "OR"] = "AND" if by_and != negative else "OR"
     used |= turning | (union(joints) if len(span.segments) > 1 else 0)
-    parts = [
-        Clause(
-            SegmentMembership(segment_id=one.segment, operator="not_in" if negative else "in"),
-            used,
-            positive=not negative,
-        )
-        for one in span.segments
-    ]
+    operator: Literal["in", "not_in"] = "not_in" if negative else "in"
+    ids = list(dict.fromkeys(one.segment for one in span.segments))
+    nodes = [SegmentMembership(segment_id=one, operator=operator) for one in ids]
+    if len(ids) > 1 and not by_and:
+        nodes = [SegmentMembership(segment_ids=ids, operator=operator)]
+    parts = [Clause(node, used, positive=not negative) for node in nodes]
     said = any(
         span.lower(at) in {"segment", "list", "members", "member", "in", "group"} for at in range(span.start, span.end)
     )
@@ -391,7 +427,7 @@ def _segments(span: Span) -> Iterator[Reading]:
     features = {
         "segment:said" if said else "segment:bare": 1.0,
         "segment:capital": float(capital),
-        "segment:several": len(parts) - 1.0,
+        "segment:several": len(ids) - 1.0,
         "segment:part": float(any(one.share < 1 for one in span.segments)),
     }
     yield reading(
