@@ -32,7 +32,10 @@ def test_the_field_behind_same_is_bound_at_every_step(whose: str, text: str, mea
     ("whose", "text"),
     [
         ("shop", "viewed a product, then placed an order for the same product"),  # an order has no product_id
-        ("shop", "viewed a product, then added the same product to the cart, then placed an order"),  # nor has the third step
+        (
+            "shop",
+            "viewed a product, then added the same product to the cart, then placed an order",
+        ),  # nor has the third step
         ("media", "read an article, then shared an article of the same length"),
     ],
 )

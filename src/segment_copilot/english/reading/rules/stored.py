@@ -8,7 +8,7 @@ from typing import Any, Final, cast
 from msgspec import UNSET
 
 from segment_copilot.english import lexicon
-from segment_copilot.english.linking.names import Place
+from segment_copilot.english.linking.fields import Place
 from segment_copilot.english.reading.anchors import mask
 from segment_copilot.english.reading.meanings import Reading
 from segment_copilot.english.reading.rules.told import clause, counted, is_countable, order_words, said

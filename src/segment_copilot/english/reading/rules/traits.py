@@ -10,7 +10,8 @@ from typing import Any, Final, Literal, cast
 from msgspec import UNSET, Struct, structs
 
 from segment_copilot.english import lexicon
-from segment_copilot.english.linking.names import Place, Value
+from segment_copilot.english.linking.fields import Place
+from segment_copilot.english.linking.names import Value
 from segment_copilot.english.reading.amounts import (
     TEXTS,
     add,
