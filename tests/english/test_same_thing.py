@@ -8,6 +8,7 @@ from evals.corpus.notation import parse_definition
 from evals.corpus.printing import write_definition
 from evals.corpus.tenants import tenant
 from segment_copilot.english import Drafted, read_audience
+from segment_copilot.english.reading.audience import understand
 from segment_copilot.english.reading.same import members
 
 
@@ -18,7 +19,6 @@ from segment_copilot.english.reading.same import members
         ("shop", "added a product to the cart after viewing that same product", "seq(product_viewed > cart_add; same product_id)"),
         ("shop", "opened an email and then clicked an email of the same campaign within 2 days", "seq(email_opened > email_clicked; same campaign) in 2d"),
         ("saas", "started a subscription and later cancelled the same plan", "seq(subscription_started > subscription_cancelled; same plan)"),
-        ("saas", "tried the same plan they are on", "count(trial_began[plan=trait(plan)])≥1"),
     ],
 )  # fmt: skip
 def test_the_field_behind_same_is_bound_at_every_step(whose: str, text: str, meaning: str) -> None:
@@ -43,3 +43,11 @@ def test_same_is_never_passed_over_where_no_field_is_at_every_step(whose: str, t
     told = tenant(whose)
     read = read_audience(text, told.catalog, told.as_of, told.catalog.timezone)
     assert not isinstance(read, Drafted), read
+
+
+def test_the_same_as_a_person_has_is_still_that_of_the_person() -> None:
+    told = tenant("saas")
+    found = understand("tried the same plan they are on", told.catalog, told.as_of, told.catalog.timezone).candidates
+    meant = members(parse_definition("count(trial_began[plan=trait(plan)])≥1"))
+    assert members(found[0].definition) == meant, write_definition(found[0].definition)
+    assert not found[0].left
