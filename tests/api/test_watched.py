@@ -71,18 +71,18 @@ def test_every_metric_is_exported_and_moves(exported: dict[str, dict[tuple[str, 
 def test_counts_are_of_what_happened(exported: dict[str, dict[tuple[str, ...], float]]):
     prefix = "segment_copilot_"
 
-    def value(name: str, *labels: str, end: str = "") -> float:
+    def value(name: str, *labels: str, end: str = "") -> float:  # labels in the order of their names
         return exported[prefix + name][(prefix + name + end, *labels)]
 
     assert value("events_accepted", end="_total") >= 1
     assert value("events_forwarded", end="_total") >= 1
-    assert value("jobs", "computations", "done", end="_total") >= 1
+    assert value("jobs", "done", "computations", end="_total") >= 1
     assert value("job_duration_seconds", "blocks", end="_count") >= 1
-    assert value("db_client_operation_duration_seconds", "clickhouse", "preview", "", end="_count") >= 1
-    assert value("db_client_operation_duration_seconds", "postgresql", "statement", "", end="_count") >= 1
+    assert value("db_client_operation_duration_seconds", "clickhouse", "", "preview", end="_count") >= 1
+    assert value("db_client_operation_duration_seconds", "postgresql", "", "statement", end="_count") >= 1
     assert value("copilot_runs", "completed", end="_total") >= 1
     assert value("copilot_turns", "offline", "tool_use", end="_total") >= 1
-    assert value("copilot_tool_calls", "list_segments", "ok", end="_total") >= 1
+    assert value("copilot_tool_calls", "ok", "list_segments", end="_total") >= 1
     assert value("workers") == 1
     assert value("db_client_connection_max", "postgres") == 10
     assert value("db_client_connection_max", "clickhouse") == 8
