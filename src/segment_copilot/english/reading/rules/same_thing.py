@@ -7,7 +7,7 @@ from typing import Final, cast
 
 from msgspec import UNSET, structs
 
-from segment_copilot.english.linking.names import Place, concept
+from segment_copilot.english.linking.fields import Place, concept
 from segment_copilot.english.reading.anchors import Anchors, mask
 from segment_copilot.english.reading.meanings import Clause, Reading, Tree, clauses, replaced
 from segment_copilot.english.reading.rules.ordering import then
