@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from segment_copilot.errors import InvalidInput, QueryTimeout, QueryTooExpensive, Unavailable
-from segment_copilot.stores import clickhouse as module
+from segment_copilot.stores import clickhouse_settings as module
 from segment_copilot.stores.clickhouse import LIMITS, ClickHouse, ClickHouseError, Purpose, open_clickhouse
+from segment_copilot.stores.limits import LONG
 
 NOON = datetime(2026, 1, 1, 12, 0, 0, 1, tzinfo=UTC)
 
@@ -112,6 +113,21 @@ async def test_the_server_knows_every_setting_of_a_purpose(clickhouse: ClickHous
     limits = LIMITS[purpose]
     expected = (limits.seconds, limits.gibibytes * 2**30, limits.result_rows, "throw", f"segment-copilot {purpose}")
     assert (await clickhouse.fetch(sql, purpose=purpose)).rows == [expected]
+
+
+async def test_what_is_long_goes_behind_what_is_short(clickhouse: ClickHouse) -> None:
+    """Behind means: by the server's priorities, and with fewer threads."""
+
+    async def standing(purpose: Purpose, *, text: int = 0) -> tuple[int, int]:
+        sql = "SELECT getSetting('priority'), getSetting('max_threads')"
+        return (await clickhouse.fetch(sql + " " * text, purpose=purpose)).rows[0]
+
+    short, long, very_long = [await standing("preview", text=text) for text in (0, LONG, 8 * LONG)]
+    computed, ingested = await standing("compute", text=8 * LONG), await standing("ingest")
+
+    assert ingested[0] == 0  # it waits for nobody
+    assert 0 < short[0] < long[0] == very_long[0] < computed[0]
+    assert (short[1], long[1], very_long[1]) == (4, 4, 1)
 
 
 async def test_a_query_past_its_time_is_a_timeout(clickhouse: ClickHouse, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,8 @@ import structlog
 from segment_copilot.errors import Unavailable
 from segment_copilot.stores import clickhouse as module
 from segment_copilot.stores.clickhouse import ClickHouse, open_clickhouse
-from segment_copilot.stores.turns import AT_ONCE, LONG, PlanningTurns
+from segment_copilot.stores.limits import LONG
+from segment_copilot.stores.turns import AT_ONCE, PlanningTurns
 from tests.support.proxies import eventually
 
 PADDING = f" -- {'x' * LONG}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Literal, assert_never, cast
 from zoneinfo import ZoneInfo
 
@@ -152,7 +153,9 @@ class Explanations:
         started = time.perf_counter()
         plan = prepared.compiled.plan
         narrowed = await self.narrowing(prepared, sensitivity=sensitivity)
-        members = compiler.render_members(plan)
+        members = await self._previews.aside.do(
+            tenant.id, partial(compiler.render_members, plan), is_long=prepared.is_long
+        )
         user = UNSET if user_id is None else await self.user_of_prepared(tenant, prepared, user_id)
         return Explanation(
             matched_users=narrowed.matched_users,
@@ -196,7 +199,8 @@ class Explanations:
         audience = _Audience(prepared.definition, plan.root)
         varied = Sensitivity(prepared.definition, plan, prepared.catalog) if sensitivity else None
         nodes = [*audience.nodes, *(varied.nodes if varied else ())]
-        query = compiler.render_narrowing(plan, audience.conditions, nodes)
+        write = partial(compiler.render_narrowing, plan, audience.conditions, nodes)
+        query = await self._previews.aside.do(plan.tenant_id, write, is_long=prepared.is_long)
         result = await self._clickhouse.fetch(query.sql, query.params, purpose=purpose, merge=SUMS)
         numbers = compiler.read_narrowing(result.rows[0], audience.conditions, nodes)
         counted = _Counts(audience, numbers)
@@ -229,7 +233,8 @@ class Explanations:
     ) -> UserExplanation:
         """Explain whether the user matches a prepared definition, and why: the person whose id this is."""
         plan, person = prepared.compiled.plan, await self._links.person(tenant, user_id)
-        query = compiler.render_evidence(plan, user_id=person.user_id, other_ids=person.other_ids)
+        write = partial(compiler.render_evidence, plan, user_id=person.user_id, other_ids=person.other_ids)
+        query = await self._previews.aside.do(tenant.id, write, is_long=prepared.is_long)
         result = await self._clickhouse.fetch(query.sql, query.params, purpose=purpose, user=person.user_id)
         found = compiler.read_evidence(plan, result.rows)
         zone = ZoneInfo(prepared.definition.timezone or tenant.timezone)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
@@ -30,6 +31,8 @@ from segment_copilot.stores.turns import FairTurns
 
 _AT_ONCE: Final = 1_000  # previews of a process
 _QUEUE_SECONDS: Final = 5.0  # for a tenant's turn
+_LONG: Final = 40  # conditions, from which a definition is worked on beside the event loop: some ten milliseconds
+_LONG_TEXT: Final = 4 * 2**10  # characters of as many
 MAX_SAMPLE: Final = 1_000
 _CATALOG_WARNINGS: Final = frozenset(
     {"unknown_name", "never_received", "named_elsewhere", "value_type_unseen", "unseen_value"}
@@ -65,7 +68,10 @@ class Overlap(Struct, frozen=True):
 
 
 class PreparedDefinition(Struct, frozen=True):
-    """A definition that compiled, with everything derived from it; *lists* are the runs of static segments that it reads."""
+    """A definition that compiled, with everything derived from it; *lists* are the runs of static segments that it reads.
+
+    One that *is_long* is worked on beside the event loop (`Previews.aside`).
+    """
 
     compiled: Compiled
     definition: Definition
@@ -76,6 +82,7 @@ class PreparedDefinition(Struct, frozen=True):
     warnings: tuple[Finding, ...]
     lists: frozenset[UUID]
     catalog: Catalog
+    is_long: bool
 
 
 class Previews:
@@ -92,6 +99,7 @@ class Previews:
         of_one: int = _AT_ONCE,
     ) -> None:
         self._clickhouse = clickhouse
+        self.aside = clickhouse.aside
         self._turns = FairTurns(
             _AT_ONCE, of_one=of_one, late="Other previews of this tenant come first. Ask again later."
         )
@@ -117,28 +125,35 @@ class Previews:
         Raises:
             InvalidDefinition: With every mistake, each with a pointer into *definition*.
         """
-        parsed = parse(definition)
+        text = definition if isinstance(definition, bytes) else str(definition)
+        parsed = await self.aside.do(tenant.id, lambda: parse(definition), is_long=len(text) >= _LONG_TEXT)
         named = [located.leaf for located in parsed.leaves]
+        is_long = len(named) >= _LONG
         references = await self._references.load(tenant, referenced_segments(named))
         check_spread(self._clickhouse, parsed, references)
-        catalog = await self._discovery.catalog(tenant)
         linked = await self._links.has_any(tenant)
-        compiled = self._compile(parsed, catalog, references, tenant, as_of, own_id, linked=linked)
+
+        async def compiled_by(catalog: Catalog) -> Compiled:
+            def work() -> Compiled:
+                return self._compile(parsed, catalog, references, tenant, as_of, own_id, linked=linked)
+
+            return await self.aside.do(tenant.id, work, is_long=is_long)
+
+        compiled = await compiled_by(catalog := await self._discovery.catalog(tenant))
         if any(warning.code in _CATALOG_WARNINGS for warning in compiled.bound.warnings):
-            catalog = await self._discovery.catalog(tenant, fresh=True)
-            compiled = self._compile(parsed, catalog, references, tenant, as_of, own_id, linked=linked)
+            compiled = await compiled_by(catalog := await self._discovery.catalog(tenant, fresh=True))
         if is_warned and (questions := compiled.bound.questions):
-            catalog = await self._values.answer(tenant, catalog, questions)
-            compiled = self._compile(parsed, catalog, references, tenant, as_of, own_id, linked=linked)
+            compiled = await compiled_by(catalog := await self._values.answer(tenant, catalog, questions))
         bound = compiled.bound.definition
         names = await self._references.names(tenant, references)
         tier, reason = tier_of(bound)
-        odd = lint(bound, as_of=as_of, timezone=catalog.timezone)
+        odd = await self.aside.do(
+            tenant.id, lambda: lint(bound, as_of=as_of, timezone=catalog.timezone), is_long=is_long
+        )
+        words = await self.aside.do(tenant.id, lambda: describe(bound, names), is_long=is_long)
         warnings = (*compiled.bound.warnings, *odd)
         lists = lists_among(references.values())
-        return PreparedDefinition(
-            compiled, bound, names, tier, reason, describe(bound, names), warnings, lists, catalog
-        )
+        return PreparedDefinition(compiled, bound, names, tier, reason, words, warnings, lists, catalog, is_long)
 
     def _compile(
         self,
@@ -218,12 +233,16 @@ class Previews:
         started = time.perf_counter()
         varied = Sensitivity(prepared.definition, plan, prepared.catalog) if sensitivity else None
         nodes = [] if varied is None else [*leaves(plan.root), *varied.nodes]
-        queries = [
-            compiler.render_preview_of_many(plan, nodes, sample=limit, keys=keys)
-            if nodes
-            else compiler.render_preview(plan, sample=limit, keys=keys)
-            for keys in prepared.compiled.ranges
-        ]
+
+        def write() -> list[compiler.CompiledQuery]:
+            return [
+                compiler.render_preview_of_many(plan, nodes, sample=limit, keys=keys)
+                if nodes
+                else compiler.render_preview(plan, sample=limit, keys=keys)
+                for keys in prepared.compiled.ranges
+            ]
+
+        queries = await self.aside.do(plan.tenant_id, write, is_long=prepared.is_long)
         counts = [0] * len(nodes)
         for query in queries:
             result = await self._clickhouse.fetch(query.sql, query.params, purpose=purpose, merge=sampled(limit))
@@ -254,7 +273,9 @@ class Previews:
 
     async def _breakdown(self, prepared: PreparedDefinition, purpose: Purpose) -> tuple[ConditionCount, ...]:
         """Count how many users each condition matches by itself."""
-        query = compiler.render_counts(prepared.compiled.plan, leaves(prepared.compiled.plan.root))
+        plan = prepared.compiled.plan
+        write = partial(compiler.render_counts, plan, leaves(plan.root))
+        query = await self.aside.do(plan.tenant_id, write, is_long=prepared.is_long)
         result = await self._clickhouse.fetch(query.sql, query.params, purpose=purpose, merge=SUMS)
         _, *counts = result.rows[0]
         return _alone(prepared, counts)

@@ -6,6 +6,7 @@ runs over those unchanged, before the event is written to them and after: docs/d
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -150,6 +151,7 @@ class Sandbox:
                     not_evaluated.append(Unevaluated(segment.id, segment.name, "ranks_users", _RANKS))
                 else:
                     planned.append(_Planned(segment, tree))
+            await asyncio.sleep(0)  # planning hundreds takes a while, in which others are served
         return planned, tuple(not_evaluated)
 
     async def _changed(

@@ -7,6 +7,7 @@ import contextlib
 import gc
 import signal
 import socket
+import sys
 from collections.abc import AsyncGenerator, Generator
 from importlib.metadata import version
 from typing import Any
@@ -21,6 +22,7 @@ from segment_copilot.copilot.models.choice import open_model
 from segment_copilot.errors import InvalidInput, Unavailable
 from segment_copilot.resources import Resources, open_resources
 from segment_copilot.settings import Settings
+from segment_copilot.stores.aside import SWITCH_SECONDS
 from segment_copilot.stores.clickhouse import ClickHouse
 from segment_copilot.stores.migrations import Standing, lacking, migrate, planned, status, tables
 from segment_copilot.stores.roles import confine_role
@@ -52,7 +54,10 @@ def serve(settings: Settings) -> None:
 
 
 class Server(uvicorn.Server):
-    """Serves; what it holds once it has started stays, and the garbage collector need not look at it again and again."""
+    """Serves; what it holds once it has started stays, and the garbage collector need not look at it again and again.
+
+    Threads that do long work give the interpreter back to the event loop in a millisecond (`stores/aside.py`).
+    """
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, and put what that made out of the collector's sight: of a small request's CPU that is a fifteenth."""
@@ -60,6 +65,7 @@ class Server(uvicorn.Server):
         gc.collect()
         gc.freeze()
         gc.set_threshold(*_COLLECT_AFTER)
+        sys.setswitchinterval(SWITCH_SECONDS)
 
 
 async def _check(settings: Settings) -> None:

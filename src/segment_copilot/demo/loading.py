@@ -72,10 +72,11 @@ async def load_demo(
             return tenant
         await _clear_away(resources)
         tenant = await resources.tenants.create(UNFINISHED)
+        tenant_id = tenant.id
         progress("making the shop up")
         shop = await asyncio.to_thread(generate_shop, seed=seed, users=users)
         # Not on the event loop: on a busy machine it would stand still for longer than a store waits for an answer.
-        events = await asyncio.to_thread(lambda: list(shop.events(tenant.id, ends_at=ends_at)))
+        events = await asyncio.to_thread(lambda: list(shop.events(tenant_id, ends_at=ends_at)))
         await resources.history.write(
             tenant,
             events,

@@ -30,10 +30,11 @@ from asynch.proto.result import QueryInfo
 from msgspec import Struct
 
 from segment_copilot.errors import QueryTimeout, Unavailable
+from segment_copilot.stores.aside import Aside
 from segment_copilot.stores.clickhouse_settings import INSERT_SETTINGS, settings_of
 from segment_copilot.stores.clickhouse_urls import CONNECT_SECONDS, read_url
 from segment_copilot.stores.columns import check_column
-from segment_copilot.stores.limits import LIMITS, Purpose
+from segment_copilot.stores.limits import LIMITS, LONG, Purpose
 from segment_copilot.stores.literals import identifier, lower
 from segment_copilot.stores.merging import Merge
 from segment_copilot.stores.refusals import ClickHouseError, refusal
@@ -160,7 +161,8 @@ class Session:
         merge: Merge | None = None,  # noqa: ARG002  # of a cluster
     ) -> Result:
         """Run a query and return all its rows, like `ClickHouse.fetch`; one with an id of its own is not killed with us."""
-        started, text, settings = time.perf_counter(), lower(sql, params or {}), settings_of(self._purpose)
+        started, text = time.perf_counter(), lower(sql, params or {})
+        settings = settings_of(self._purpose, size=len(sql))
         query_id = query_id or self._query_id
         async with self._turn(sql, params, self._purpose) as turn:
             with tracing.query(self._purpose, query_id, self._database):
@@ -202,6 +204,7 @@ class ClickHouse:
         self._idle: list[_Connection] = []  # the last used first: the others may fade
         self._kills: set[asyncio.Task[None]] = set()
         self._turns = PlanningTurns()
+        self.aside = Aside()  # for whoever writes long queries, too: there is one thread for all of it
         self._name = "clickhouse_read" if of_one else "clickhouse"
         watch_pool(self, self._name, _looking(self._free, self._idle, pool))
 
@@ -224,17 +227,17 @@ class ClickHouse:
 
         In a cluster *merge* says how the rows of its shards go together, or *user* of whom alone is asked: their shard is.
         """
-        text = lower(sql, params or {})
+        tenant = (params or {}).get("tenant")
+        text = await self.aside.do(tenant, lambda: lower(sql, params or {}), is_long=len(sql) >= LONG)
         query_id = query_id or uuid4().hex
         started = time.perf_counter()
-        tenant = (params or {}).get("tenant")
         with tracing.query(purpose, query_id, self.database):
             async with (
                 self._turn(sql, params, purpose) as turn,
                 self._query(purpose, query_id, turn, tenant) as connection,
             ):
                 whose = {} if tenant is None else {"quota_key": f"tenant {tenant}"}
-                settings = settings_of(purpose) | whose | _traced()
+                settings = settings_of(purpose, size=len(sql)) | whose | _traced()
                 columns, rows = await connection.run(text, query_id=query_id, settings=settings, turn=turn)
         duration_ms = _log_query(purpose, query_id, started=started, rows=len(rows))
         return Result(columns, rows, query_id, duration_ms)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from segment_copilot.stores.limits import LIMITS, Purpose
+from segment_copilot.stores.limits import LIMITS, LONG, VERY_LONG, Purpose
 
 _SETTINGS: Final = {
     "timeout_overflow_mode": "throw",  # "break" answers with part of the rows and no error
@@ -35,15 +35,20 @@ INSERT_SETTINGS: Final = {
 }
 
 
-def settings_of(purpose: Purpose) -> dict[str, Any]:
-    """Return what a query of *purpose* is sent with, its limits among it."""
+def settings_of(purpose: Purpose, *, size: int = 0) -> dict[str, Any]:
+    """Return what a query of *purpose* and *size*, in characters, is sent with, its limits among it.
+
+    A long one that people wait for goes behind the others that they wait for, and a very long one has one thread.
+    """
     limits = LIMITS[purpose]
+    is_behind = limits.is_awaited and size >= LONG
+    threads = 1 if limits.is_awaited and size >= VERY_LONG else limits.threads
     return _SETTINGS | {
         "max_execution_time": limits.seconds,
         "max_memory_usage": int(limits.gibibytes * 2**30),
         "max_result_rows": limits.result_rows,
         "max_rows_to_read": limits.rows_read,
-        "priority": limits.priority,
+        "priority": limits.priority + is_behind,
         "log_comment": f"segment-copilot {purpose}",
-        **({"max_threads": limits.threads} if limits.threads else {}),
+        **({"max_threads": threads} if threads else {}),
     }

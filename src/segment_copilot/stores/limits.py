@@ -1,8 +1,8 @@
-"""Holds what a query may cost, by its purpose."""
+"""Holds what a query may cost, by its purpose, and how long is long."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 from msgspec import Struct
 
@@ -38,3 +38,9 @@ LIMITS: dict[Purpose, Limits] = {
     "ingest": Limits(60, 4),
     "migrate": Limits(600, 4),
 }
+
+LONG: Final = 16 * 2**10
+"""Characters of SQL, values left out, from which a query is long: shorter ones are planned in 0.2 s."""
+
+VERY_LONG: Final = 128 * 2**10
+"""From here on it is some 250 conditions, planned for seconds, on one core whatever it may have."""

@@ -18,10 +18,9 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from segment_copilot.errors import Unavailable
+from segment_copilot.stores.limits import LONG
 
 AT_ONCE: Final = 2
-LONG: Final = 16 * 2**10
-"""Characters of SQL, values left out, from which a query waits for its turn: shorter ones are planned in 0.2 s."""
 
 
 class Turn:
