@@ -65,8 +65,8 @@ def _refuse(shape: Shape) -> Definition:
     raise ValueError(f"{shape.name} refers to a definition that is not one")
 
 
-def measure(server: Server, shape: Shape, *, rounds: int, events: int) -> Measured:
-    """Check that all agree, then time them in turns."""
+def measure(server: Server, shape: Shape, *, rounds: int, events: int, by_cpu: bool = False) -> Measured:
+    """Check that all agree, then time them in turns, by the clock or by the CPU time of the engine."""
     queries = {COMPILED: compiled_sql(shape, events=events), BEST: [shape.best]}
     queries |= {LAYOUT: [peer_sql(shape, "layout")], USUAL: [peer_sql(shape, "usual")]}
     members = check(server, shape.name, queries)
@@ -74,9 +74,11 @@ def measure(server: Server, shape: Shape, *, rounds: int, events: int) -> Measur
     memory: dict[str, list[int]] = {name: [] for name in queries}
     for turn in range(rounds + 1):
         for name, parts in queries.items():
+            before = server.cpu()
             answers = [server.run(f"SELECT count() FROM ({sql})") for sql in parts]
             if turn:
-                seconds[name].append(sum(answer.seconds for answer in answers))
+                worked = server.cpu() - before
+                seconds[name].append(worked if by_cpu else sum(answer.seconds for answer in answers))
                 memory[name].append(max(answer.memory for answer in answers))
     medians = {name: statistics.median(taken) for name, taken in seconds.items()}
     peaks = {name: statistics.median(used) / MEGABYTE for name, used in memory.items()}
@@ -139,17 +141,18 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--rounds", type=int, default=5, help="warm runs of each query")
     parser.add_argument("--only", default="", help="shapes whose name contains one of these, as in 06,leaves")
+    parser.add_argument("--cpu", action="store_true", help="CPU time of the engine, where others use the machine too")
     given = parser.parse_args()
     with serving(given.data) as server:
         fill(server, events=given.events, users=given.users, seed=given.seed)
         measured = list[Measured]()
         for shape in read_shapes():
             if any(part in shape.name for part in given.only.split(",")):
-                measured.append(measure(server, shape, rounds=given.rounds, events=given.events))
+                measured.append(measure(server, shape, rounds=given.rounds, events=given.events, by_cpu=given.cpu))
                 ratio = measured[-1].ratio(COMPILED, BEST)
                 print(f"{shape.name}: {measured[-1].members:,} members, compiled ÷ best {ratio:.2f}", flush=True)
         print(f"\n{machine()}, ClickHouse {server.version}; {given.events:,} events, {given.users:,} users, ", end="")
-        print(f"median of {given.rounds} warm runs in turns\n\n{table(measured)}")
+        print(f"median of {given.rounds} warm runs in turns{', CPU time' * given.cpu}\n\n{table(measured)}")
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ from segment_copilot.resources import Resources, open_resources
 from segment_copilot.settings import Settings
 from segment_copilot.stores import migrations
 from server import Server, serving
-from shapes import read_shapes
+from shapes import twelve
 from together import SEGMENTS, Draw
 
 FIRST = 1001  # id of the first segment; those that are referred to have smaller ones
@@ -60,7 +60,7 @@ ORDER BY sipHash64(user_key) LIMIT 50
 
 async def save_segments(resources: Resources, tenant: Tenant) -> None:
     """Save the segments of `together.py`, and those that they refer to."""
-    draw, shapes = Draw(SEED), read_shapes()
+    draw, shapes = Draw(SEED), twelve()
     drawn = {FIRST + index: draw.redrawn(shapes[index % len(shapes)].definition) for index in range(SEGMENTS)}
     for shape in shapes:
         drawn |= shape.references

@@ -29,7 +29,7 @@ from segment_copilot.resources import Resources, open_resources
 from segment_copilot.settings import Settings
 from segment_copilot.stores.migrations import migrate
 from segment_copilot.telemetry.logs import configure_logging
-from shapes import read_shapes
+from shapes import twelve
 from together import Draw
 
 CLIENTS = 8
@@ -37,7 +37,7 @@ CLIENTS = 8
 
 async def fill(resources: Resources, tenant: Tenant, users: int) -> None:
     """Save the segments and publish a run of each, whoever would match."""
-    draw, shapes = Draw(7), [shape for shape in read_shapes() if not shape.references]
+    draw, shapes = Draw(7), [shape for shape in twelve() if not shape.references]
     for number in range(1, SEGMENTS + 1):
         definition = draw.redrawn(shapes[number % len(shapes)].definition)
         saved = await resources.segments.create(

@@ -115,7 +115,9 @@ class _Peer:
         """A test of an item, which is JSON text."""
         if test["operator"] == "is_true":
             return f"JSONExtractBool(item, '{test['property']}')"
-        return f"ifNull({_number_in_text('item', repr(test['property']))} {SYMBOLS[test['operator']]} {test['value']}, 0)"
+        return (
+            f"ifNull({_number_in_text('item', repr(test['property']))} {SYMBOLS[test['operator']]} {test['value']}, 0)"
+        )
 
     def measure(self, measure: Json, test: str) -> str:
         """A count or a sum of the events that pass the test."""
@@ -139,7 +141,9 @@ class _Peer:
             self.measure(right, f"occurred_at BETWEEN {{d{far}}} AND {{d{near}}}"),
         ]
         tests = f"{PAST} AND event_type = '{left['event_type']}' AND occurred_at >= {{d{far}}}"
-        compared = " ".join([f"ifNull({sides[0]}, 0)", SYMBOLS[item["operator"]], f"{item['factor']} * ifNull({sides[1]}, 0)"])
+        compared = " ".join(
+            [f"ifNull({sides[0]}, 0)", SYMBOLS[item["operator"]], f"{item['factor']} * ifNull({sides[1]}, 0)"]
+        )
         return f"SELECT user_id FROM peer_{self.storage}_events WHERE {tests} GROUP BY user_id HAVING {compared}"
 
     def trait(self, item: Json) -> str:

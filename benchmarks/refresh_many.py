@@ -36,7 +36,7 @@ from segment_copilot.settings import Settings
 from segment_copilot.stores import migrations
 from segment_copilot.stores.literals import lower
 from server import Server, serving
-from shapes import read_shapes
+from shapes import twelve
 from together import SEGMENTS, Draw
 
 FIRST = 1001  # id of the first segment; those that are referred to have smaller ones
@@ -154,7 +154,7 @@ class Service:
 
     async def save(self) -> None:
         """Save the segments of `together.py`, and those that they refer to, which nobody refreshes."""
-        draw, shapes = Draw(SEED), read_shapes()
+        draw, shapes = Draw(SEED), twelve()
         drawn = {FIRST + index: draw.redrawn(shapes[index % len(shapes)].definition) for index in range(SEGMENTS)}
         for shape in shapes:
             drawn |= shape.references

@@ -18,7 +18,7 @@ import msgspec
 from compare import MEGABYTE, compiled_sql, machine
 from data import SEED, fill
 from server import Server, serving
-from shapes import Shape, read_shapes
+from shapes import Shape, twelve
 
 SHARDS = 2
 
@@ -120,7 +120,7 @@ def main() -> None:
         print(f"{machine()}, ClickHouse {whole.version}; {arguments.events:,} events, {arguments.rounds} rounds\n")
         measured = [
             measure(whole, parts, shape, rounds=arguments.rounds, events=arguments.events, pool=pool)
-            for shape in read_shapes()
+            for shape in twelve()
         ]
     print(table(measured))
 

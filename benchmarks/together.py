@@ -25,7 +25,7 @@ from segment_copilot.language import decode, parse
 from segment_copilot.language.catalog import Catalog
 from segment_copilot.stores.literals import lower
 from server import Server, serving
-from shapes import read_shapes
+from shapes import twelve
 
 Json = dict[str, Any]
 
@@ -92,7 +92,7 @@ class Draw:
 
 def runs(number: int, seed: int, *, as_of: datetime = AS_OF) -> list[Run]:
     """The compiled segments, numbered from 1; those that one of them refers to are as they are in `audiences/`."""
-    draw, shapes, found = Draw(seed), read_shapes(), list[Run]()
+    draw, shapes, found = Draw(seed), twelve(), list[Run]()
     for index in range(number):
         shape = shapes[index % len(shapes)]
         references = {id_: decode(msgspec.json.encode(definition)) for id_, definition in shape.references.items()}

@@ -113,8 +113,15 @@ def names_in(definition: Definition) -> Iterator[tuple[str, str, str]]:
             case "event_sequence":
                 for step in (*condition["events"], *condition.get("none_between", ())):
                     yield from _match_names(step if isinstance(step, Mapping) else {"event_type": step})
+                for step in condition["events"]:
+                    for path in condition.get("same", ()):
+                        yield from _match_names({"event_type": _types_of(step), "property": path})
             case _:
                 yield from _match_names(condition)
+
+
+def _types_of(step: Any) -> Any:
+    return step["event_type"] if isinstance(step, Mapping) else step
 
 
 def _match_names(match: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:

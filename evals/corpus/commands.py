@@ -64,9 +64,9 @@ def score_command(
 
 
 @app.command("train")
-def train_command(files: Files = None, *, write: bool = False, folds: int = 5) -> None:
-    """Learn the weights of the model without a key from the examples; `--write` keeps them."""
-    for line in train(files or sorted(FOLDER.rglob("*.txt")), count=folds, keep=write):
+def train_command(files: Files = None, *, write: bool = False, folds: int = 5, jobs: int = 1) -> None:
+    """Learn the weights of the model without a key from the examples, in several processes; `--write` keeps them."""
+    for line in train(files or sorted(FOLDER.rglob("*.txt")), count=folds, keep=write, jobs=jobs):
         typer.echo(line)
 
 

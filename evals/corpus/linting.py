@@ -52,6 +52,11 @@ def _faults(definition: Definition, catalog: Catalog) -> Iterator[str]:
             case "event_sequence":
                 for step in (*condition["events"], *condition.get("none_between", ())):
                     yield from _matched({"event_type": step} if isinstance(step, str) else step, catalog)
+                for step in condition["events"]:
+                    names = step if isinstance(step, str) else step["event_type"]
+                    for path in condition.get("same", ()):
+                        held = {"event_type": names, "property": path, "operator": "is_set"}
+                        yield from _matched(held, catalog)
             case "rank" | "measure_compare":
                 for side in ("by", "left", "right"):
                     yield from _matched(condition[side], catalog) if side in condition else ()

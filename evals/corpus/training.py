@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import math
 import tomllib
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Final, TypeVar
 
 from msgspec import Struct
 
@@ -48,6 +50,8 @@ WEIGHTS: Final = Path(segment_copilot.english.reading.__file__).parent / "weight
 _LEARNED: Final = frozenset({"audience", "refuse"})
 
 Weights = Mapping[str, float]
+_A = TypeVar("_A")
+_B = TypeVar("_B")
 
 
 class Option(Struct, frozen=True):
@@ -161,14 +165,21 @@ def folds(samples: Sequence[Sample], count: int) -> Iterator[tuple[list[Sample],
 
 
 def crossed(
-    samples: Sequence[Sample], start: Weights, *, count: int = 5, epochs: int = EPOCHS
+    samples: Sequence[Sample], start: Weights, *, count: int = 5, epochs: int = EPOCHS, jobs: int = 1
 ) -> list[tuple[Sample, Weights]]:
-    """Return each sentence with weights that were learned without its family."""
-    judged: list[tuple[Sample, Weights]] = []
-    for known, unknown in folds(samples, count):
-        weights = learn(known, start, epochs=epochs)
-        judged += [(sample, weights) for sample in unknown]
-    return judged
+    """Return each sentence with weights that were learned without its family, *jobs* folds at a time."""
+    parts = list(folds(samples, count))
+    learned_from = partial(learn, start=start, epochs=epochs)
+    found = _each(learned_from, [known for known, _ in parts], jobs)
+    return [(sample, weights) for (_, unknown), weights in zip(parts, found, strict=True) for sample in unknown]
+
+
+def _each(make: Callable[[_A], _B], of: Sequence[_A], jobs: int, *, at_once: int = 1) -> list[_B]:
+    """Return what is made of each, in as many processes; here, where one is asked for."""
+    if jobs == 1:
+        return [make(one) for one in of]
+    with ProcessPoolExecutor(jobs) as pool:
+        return list(pool.map(make, of, chunksize=at_once))
 
 
 def curve(
@@ -243,22 +254,24 @@ def _alike(example: Example, understood: Understood, golds: Collection[Form]) ->
     found: set[Form] = set()
     for one in [one for one in understood.candidates if not one.left][:_TRIED] if meant else ():
         mark = members(one.definition)
-        key = (example.tenant, mark, example.place)
-        if members(one.definition, today) in golds:
-            continue
-        if key not in _KNOWN:
-            _KNOWN[key] = any(are_same(example.tenant, one.definition, other) for other in meant)
-        found |= {mark} if _KNOWN[key] else set()
+        if members(one.definition, today) not in golds and any(
+            are_same(example.tenant, one.definition, other) for other in meant
+        ):
+            found.add(mark)
     return found
 
 
-_TRIED: Final = 2
-_KNOWN: Final[dict[tuple[str, Form, str], bool]] = {}
-"""Whether a reading selects the people that an example means: asked once, as sentences are read twice."""
+_TRIED: Final = 1
 
 
-def train(paths: Sequence[Path], *, count: int, keep: bool) -> Iterator[str]:
-    """Learn from the audiences of some files, twice, as the weights decide which readings are found; tell the rates."""
+_AT_ONCE: Final = 40
+
+
+def train(paths: Sequence[Path], *, count: int, keep: bool, jobs: int = 1) -> Iterator[str]:
+    """Learn from the audiences of some files; tell the rates.
+
+    Without weights it learns twice, as these decide which readings are found.
+    """
     examples: list[Example] = []
     for path in paths:
         found, faults = read(path.read_text("utf-8"), segments=segment_ids(), name=path.stem)
@@ -268,14 +281,14 @@ def train(paths: Sequence[Path], *, count: int, keep: bool) -> Iterator[str]:
     guesses = {name: float(value) for name, value in tomllib.loads(GUESSES.read_text("utf-8")).items()}
     weights: Weights = learned() or guesses
     samples: list[Sample] = []
-    for _ in range(2):
-        samples = [sample(one, weights) for one in examples]
+    for _ in range(1 if learned() else 2):
+        samples = _each(partial(sample, weights=weights), examples, jobs, at_once=_AT_ONCE)
         weights = learn(samples, guesses)
     told = [one for one in samples if not one.refuse]
     found = sum(any(option.right and option.clean for option in one.options) for one in told)
     yield f"{len(samples)} sentences; of {len(told)} that can be said, the right reading is found for {found}"
     yield "by weights that were learned without the family:"
-    yield from curve(crossed(samples, guesses, count=count))
+    yield from curve(crossed(samples, guesses, count=count, jobs=jobs))
     if keep:
         lines = [f'"{name}" = {value}' for name, value in weights.items()]
         WEIGHTS.write_text(

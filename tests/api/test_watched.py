@@ -26,8 +26,13 @@ SELDOM = {
 async def exported(server: Server) -> dict[str, dict[tuple[str, ...], float]]:
     """What the API's `/metrics` says after events, a preview, a computation and a run of the copilot: name → labels → value."""
     async with server.client() as client:
-        event = {"user_id": "ana", "event_type": "order_placed", "timestamp": datetime.now(UTC).isoformat()}
-        assert (await client.post("/api/ingestion/events/", json=event)).status_code == 202
+        event = {
+            "user_id": "ana",
+            "event_type": "order_placed",
+            "occurred_at": datetime.now(UTC).isoformat(),
+            "payload": {},
+        }
+        assert (await client.post("/api/ingestion/track/", json=event)).status_code == 202
         await client.post("/api/segments/preview/", json={"definition": BUYERS})
         segment = (await client.post("/api/segments/", json={"name": "Watched", "definition": BUYERS})).json()
         await client.post(f"/api/segments/{segment['id']}/compute/")
@@ -38,16 +43,19 @@ async def exported(server: Server) -> dict[str, dict[tuple[str, ...], float]]:
         async def is_done() -> bool:
             found = (await client.get(f"/api/segments/{segment['id']}/")).json()
             text = (await client.get("/metrics")).text
-            return found["status"] == "computed" and "segment_copilot_events_forwarded_total 0.0" not in text
+            told = (
+                'segment_copilot_jobs_total{outcome="done",queue="computations"}' in text
+            )  # a moment after it is done
+            return found["status"] == "computed" and told and "segment_copilot_events_forwarded_total 0.0" not in text
 
-        await eventually(is_done)
+        await eventually(is_done, seconds=90)
         text = (await client.get("/metrics")).text
     return _read(text)
 
 
 def _read(text: str) -> dict[str, dict[tuple[str, ...], float]]:
     return {
-        family.name: {(one.name, *one.labels.values()): one.value for one in family.samples}
+        family.name.removesuffix("_info"): {(one.name, *one.labels.values()): one.value for one in family.samples}
         for family in text_string_to_metric_families(text)
     }
 
@@ -63,18 +71,18 @@ def test_every_metric_is_exported_and_moves(exported: dict[str, dict[tuple[str, 
 def test_counts_are_of_what_happened(exported: dict[str, dict[tuple[str, ...], float]]):
     prefix = "segment_copilot_"
 
-    def value(name: str, *labels: str, end: str = "") -> float:
+    def value(name: str, *labels: str, end: str = "") -> float:  # labels in the order of their names
         return exported[prefix + name][(prefix + name + end, *labels)]
 
     assert value("events_accepted", end="_total") >= 1
     assert value("events_forwarded", end="_total") >= 1
-    assert value("jobs", "computations", "done", end="_total") >= 1
+    assert value("jobs", "done", "computations", end="_total") >= 1
     assert value("job_duration_seconds", "blocks", end="_count") >= 1
-    assert value("db_client_operation_duration_seconds", "clickhouse", "preview", "", end="_count") >= 1
-    assert value("db_client_operation_duration_seconds", "postgresql", "statement", "", end="_count") >= 1
+    assert value("db_client_operation_duration_seconds", "clickhouse", "", "preview", end="_count") >= 1
+    assert value("db_client_operation_duration_seconds", "postgresql", "", "statement", end="_count") >= 1
     assert value("copilot_runs", "completed", end="_total") >= 1
     assert value("copilot_turns", "offline", "tool_use", end="_total") >= 1
-    assert value("copilot_tool_calls", "list_segments", "ok", end="_total") >= 1
+    assert value("copilot_tool_calls", "ok", "list_segments", end="_total") >= 1
     assert value("workers") == 1
     assert value("db_client_connection_max", "postgres") == 10
     assert value("db_client_connection_max", "clickhouse") == 8

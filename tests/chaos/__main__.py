@@ -11,6 +11,7 @@ import contextlib
 import itertools
 import os
 import platform
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -208,6 +209,7 @@ def main() -> int:
         sys.stdout.write(f"{UNMIGRATED:24}a worker started before `migrate`\n")
         return 0
     configure_logging(level="error", form="console")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # mounts and engines end with us
     started = time.monotonic()
     write(title())
     with data_directory() as directory:

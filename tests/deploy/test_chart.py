@@ -290,3 +290,43 @@ def test_versions_are_those_of_the_newest_release():
     assert newest == openapi.VERSION
     assert project["tool"]["hatch"]["version"]["fallback-version"] == f"{newest}.dev0"
     assert f"ARG PACKAGE_VERSION={newest}.dev0" in (ROOT / "Dockerfile").read_text()
+
+
+# Its operator's own kinds, which the schemas of Kubernetes do not know
+
+
+def test_prometheus_operator_gets_a_monitor_and_the_rules(helm: Any):
+    asked = MINIMAL | {
+        "metrics": {
+            "podAnnotations": False,
+            "podMonitor": {"enabled": True, "interval": "15s", "labels": {"release": "prometheus"}},
+            "rules": {"enabled": True, "docs": "https://api.example", "labels": {"release": "prometheus"}},
+        }
+    }
+    objects = render(helm, asked)
+    monitor, rule = of(objects, "PodMonitor"), of(objects, "PrometheusRule")
+    deployments = [one for one in objects if one["kind"] == "Deployment"]
+
+    assert monitor["metadata"]["labels"]["release"] == rule["metadata"]["labels"]["release"] == "prometheus"
+    (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
+    assert endpoint == {"port": "http", "path": "/metrics", "interval": "15s"}
+    (expression,) = monitor["spec"]["selector"]["matchExpressions"]
+    for one in deployments:
+        labels = one["spec"]["template"]["metadata"]["labels"]
+        assert monitor["spec"]["selector"]["matchLabels"].items() <= labels.items()
+        assert labels[expression["key"]] in expression["values"]
+    ours = yaml.safe_load((ROOT / "deploy" / "prometheus" / "alerts.yml").read_text())
+    told = json.loads(json.dumps(ours).replace("https://segment-copilot.example", "https://api.example"))
+    assert rule["spec"] == told
+    assert {one["kind"] for one in render(helm, MINIMAL)}.isdisjoint({"PodMonitor", "PrometheusRule"})
+
+
+def test_variables_of_opentelemetry_reach_every_process(helm: Any):
+    objects = render(helm, MINIMAL | {"otel": {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}})
+
+    for one in objects:
+        if one["kind"] == "Deployment":
+            (container,) = one["spec"]["template"]["spec"]["containers"]
+            assert {"name": "OTEL_EXPORTER_OTLP_ENDPOINT", "value": "http://collector:4318"} in container["env"]
+    with pytest.raises(helm.HelmError, match="LOG_LEVEL"):
+        render(helm, MINIMAL | {"otel": {"LOG_LEVEL": "debug"}})

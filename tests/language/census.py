@@ -14,7 +14,8 @@ import contextlib
 import sys
 import time
 from collections import Counter
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TextIO
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -68,14 +69,14 @@ def draw_definitions(draw: Draw, first: int, number: int) -> list[Json]:
     return [definition_about(draw, first + index, SEGMENT_IDS) for index in range(number)]
 
 
-def draw_references(draw: Draw, data: DataSet, number: int) -> dict[int, Json]:
+def draw_references(draw: Draw, drawn: Mapping[int, Json], number: int) -> dict[int, Json]:
     """The segments of a data set, each with two conditions about pieces; the last may refer to the others."""
     names, turn = [*PIECES], number * 2 * len(SEGMENT_IDS)
     references = dict[int, Json]()
-    for segment_id, old in sorted(data.references.items()):
+    for segment_id, old in sorted(drawn.items()):
         others = sorted(references)[-2:]
         some = list[Json]()
-        while len(some) < 2:  # noqa: PLR2004
+        while len(some) < 2:
             name, turn = names[turn % len(names)], turn + 1
             if others or not name.startswith("segment_ids"):
                 some.append(condition_with(draw, name, others))
@@ -86,7 +87,7 @@ def draw_references(draw: Draw, data: DataSet, number: int) -> dict[int, Json]:
 async def take(census: Census, clickhouse: ClickHouse, data: DataSet, number: int, definitions: int) -> None:
     """Ask one data set its definitions."""
     draw = Draw(data.seed + 7_000, data.world)
-    data = replace(data, references=draw_references(draw, data, number))
+    data = replace(data, references=draw_references(draw, data.references, number))
     drawn = [
         (definition, draw.one(data.world.as_ofs))
         for definition in draw_definitions(draw, number * A_DATA_SET, definitions)
@@ -145,9 +146,9 @@ def report(census: Census, *, seconds: float) -> str:
     for name in PIECES:
         numbers = [census.drawn[name, position] for position in ("", *POSITIONS)]
         lines.append(f"| {name} | {' | '.join(map(str, numbers))} |")
+    read = f"{census.definitions:,} definitions, {census.histories:,} histories, {census.pairs:,} pairs of both"
     told = [
-        f"{census.definitions:,} definitions, {census.histories:,} histories, {census.pairs:,} pairs of both;"
-        f" {SHARDS} shard{'s' if SHARDS > 1 else ''}; data sets {census.seeds[0]} to {census.seeds[-1]}; {seconds:.0f} s",
+        f"{read}; shards: {SHARDS}; data sets {census.seeds[0]} to {census.seeds[-1]}; {seconds:.0f} s",
         ", ".join(f"{way}: {number:,}" for way, number in sorted(census.ways.items())),
         f"drawn too rarely: {', '.join(census.rare) or 'none'}",
         f"differences: {len(census.differences)}",
@@ -171,26 +172,30 @@ async def run(definitions: int, seed: int) -> Census:
             data = await load_data_set(postgres, clickhouse, seed * 10_000 + number, linked=number % 2 == 1)
             left = min(A_DATA_SET, definitions - census.definitions)
             await take(census, clickhouse, data, number, left)
-            print(
-                f"{census.definitions} definitions, {len(census.differences)} differences", file=sys.stderr, flush=True
-            )
+            tell(f"{census.definitions} definitions, {len(census.differences)} differences", sys.stderr)
             if number % 5 == 4:  # what was found so far, should it be stopped
-                print(report(census, seconds=time.monotonic() - began), flush=True)
+                tell(report(census, seconds=time.monotonic() - began))
             if len(census.differences) >= SHOWN:
                 break
     return census
 
 
+def tell(text: str, to: TextIO = sys.stdout) -> None:
+    """Write a text at once."""
+    to.write(f"{text}\n")
+    to.flush()
+
+
 def main() -> int:
     """Print the report."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description="Read very many drawn definitions every way there is.")
     parser.add_argument("--definitions", type=int, default=5000)
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     configure_logging(level="error", form="console")
     began = time.monotonic()
     census = asyncio.run(run(given.definitions, given.seed))
-    print(report(census, seconds=time.monotonic() - began))
+    tell(report(census, seconds=time.monotonic() - began))
     return 1 if census.differences or census.rare else 0
 
 

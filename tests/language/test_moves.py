@@ -214,6 +214,18 @@ MOVED: dict[str, tuple[Json, list[Event]]] = {
         {"type": "event_sequence", "events": ["view", "buy"], "search_window": {"last": "7d"}},
         [bought(AS_OF - 7 * DAY - HOUR, "view"), bought(AS_OF - 2 * DAY)],
     ),
+    "a step of the same leaves the search": (
+        {"type": "event_sequence", "events": ["view", "buy"], "same": ["sku"], "search_window": {"last": "7d"}},
+        [
+            bought(AS_OF - 7 * DAY - HOUR, "view", sku="A"),
+            bought(AS_OF - 3 * DAY, "view", sku="B"),
+            bought(AS_OF - 2 * DAY, sku="A"),
+        ],
+    ),
+    "a step of the same has come": (
+        {"type": "event_sequence", "events": ["view", "buy"], "same": ["sku"]},
+        [bought(AS_OF - 3 * DAY, "view", sku="A"), bought(BETWEEN, sku="A")],
+    ),
     "what is left is blocked": (
         {"type": "event_sequence", "events": ["view", "buy"], "none_between": ["cart"]}
         | {"search_window": {"last": "9d"}},

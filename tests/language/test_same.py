@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from segment_copilot.compiler import bind
+from segment_copilot.compiler import bind, compile_definition, read_evidence, render_evidence
 from segment_copilot.language import Definition, canonical, decode, parse
 from segment_copilot.language.catalog import Catalog, EventType, Property
 from segment_copilot.language.changes import changes
@@ -146,3 +146,22 @@ def test_steps_that_ask_for_other_values_have_none_in_common():
     assert told(asked("gt", 5), "cart", asked("lt", 2)) == [("/conditions/0/same/0", "contradiction")]
     assert told(asked("eq", "A"), asked("neq", "B")) == []
     assert told(asked("eq", "A"), asked("eq", "B"), same=["shop"]) == []
+
+
+async def test_events_that_no_step_asks_for_explain_nothing(module_clickhouse: ClickHouse):
+    history = [
+        event("a", 9, "view", sku="A"),
+        event("a", 8, "back", sku="A"),
+        event("a", 7, "view"),
+        event("a", 6, "cart", sku="A"),
+        event("a", 5, "cart", sku=["A"]),
+    ]
+    tenant = len(CASES) + 1
+    await store(module_clickhouse, tenant, history)
+    parsed = parse({"logic": "AND", "conditions": [steps("view", "cart", none_between=["buy", "back"])]})
+    plan = compile_definition(parsed, catalog=Catalog(), references={}, tenant_id=tenant, as_of=AS_OF).plan
+    query = render_evidence(plan, user_id="a")
+    rows = (await module_clickhouse.fetch(query.sql, query.params, purpose="preview", user="a")).rows
+    (verdict,) = read_evidence(plan, rows).verdicts
+    assert not verdict.matches
+    assert [one.event_type for one in verdict.evidence.contributions] == ["cart", "view"]

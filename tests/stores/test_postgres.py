@@ -345,6 +345,46 @@ async def test_a_frozen_server_does_not_hold_up_a_cancellation(module_database_u
         assert await postgres.fetchval("SELECT 1") == 1
 
 
+@pytest.mark.parametrize("step", ["begin", "commit"])
+async def test_a_server_that_falls_silent_holds_up_no_step_of_a_transaction(
+    module_database_url: str, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """A host that vanished sends no goodbye: who waits for its answer waits for a limit, or for ever."""
+    monkeypatch.setattr(module, "_STATEMENT_SECONDS", 3)
+    monkeypatch.setattr(module, "_SILENCE_SECONDS", 0)
+    async with run_proxy(module_database_url) as (proxy, url), open_postgres(url) as postgres:
+
+        async def transact() -> None:
+            if step == "begin":
+                proxy.swallow()
+            async with postgres.transaction():
+                proxy.swallow()
+
+        with pytest.raises(Unavailable, match="does not answer"):
+            await asyncio.wait_for(transact(), 60)
+        proxy.speak()
+        assert await postgres.fetchval("SELECT 1") == 1
+
+
+async def test_a_server_that_falls_silent_does_not_hold_up_who_begins_to_listen(
+    module_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_RECONNECT_SECONDS", 0.01)
+    monkeypatch.setattr(module, "_SILENCE_SECONDS", 0.5)
+    async with run_proxy(module_database_url) as (proxy, url), open_postgres(url) as postgres:
+        proxy.stall_answers_to(b"LISTEN", arrived=False)
+        with structlog.testing.capture_logs() as lines:
+            async with postgres.listen("work") as woken, asyncio.timeout(60):
+
+                async def given_up() -> bool:
+                    return "postgres.session_lost" in [line["event"] for line in lines]
+
+                await eventually(given_up, seconds=30)
+                assert not woken.is_set()
+                proxy.speak()
+                await woken.wait()
+
+
 async def test_a_frozen_server_does_not_hold_up_the_end(module_database_url: str) -> None:
     async with run_proxy(module_database_url) as (proxy, url):
         started = time.monotonic()

@@ -56,6 +56,7 @@ def selected(text: str) -> Iterator[tuple[str, set[str]]]:
 def _selected(node: Any, around: frozenset[str]) -> Iterator[tuple[str, set[str]]]:
     match node:
         case promql_parser.VectorSelector():
+            assert node.name is not None, "a query names its metric"
             yield node.name, {one.name for one in node.matchers.matchers} | around
         case promql_parser.MatrixSelector():
             yield from _selected(node.vector_selector, around)

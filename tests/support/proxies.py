@@ -77,6 +77,11 @@ class Proxy:
             writer.transport.abort()
 
     @property
+    def deaf(self) -> int:
+        """The number of connections that lost what was said."""
+        return len(self._deaf) // 2
+
+    @property
     def open(self) -> int:
         """The number of connections through it."""
         return len(self._writers) // 2
@@ -92,7 +97,8 @@ class Proxy:
         except OSError:
             writer.transport.abort()
             return
-        pair, talk = {writer, server_writer}, _Talk()
+        pair = {writer, server_writer}
+        talk = _Talk(pair)
         self._writers |= pair
         await asyncio.gather(
             self._pump(reader, server_writer, talk), self._pump(server_reader, writer, talk, answers=True)
@@ -106,7 +112,7 @@ class Proxy:
         with suppress(OSError):
             while data := await reader.read(_PIECE if self.bytes_per_second else 65536):
                 if self._swallowing:
-                    self._deaf.add(writer)
+                    self._deaf |= talk.pair
                     continue
                 await self._dawdle(len(data))
                 talk.hear(data, self._stalled_text, answers=answers)
@@ -137,9 +143,10 @@ def _say_reset(writer: asyncio.StreamWriter) -> None:
 
 
 class _Talk:
-    """What was said over one connection since the client sent a text."""
+    """What was said over one connection, which has an end on each side, since the client sent a text."""
 
-    def __init__(self) -> None:
+    def __init__(self, pair: set[asyncio.StreamWriter]) -> None:
+        self.pair = pair
         self._heard: list[bool] = []  # True: by the server
 
     def hear(self, data: bytes, text: bytes | None, *, answers: bool) -> None:

@@ -140,8 +140,8 @@ def judge_same(pointer: str, path: str, steps: Iterable[frozenset[ValueType]]) -
 
     Only texts, numbers and booleans are compared, each with its like.
     """
-    known = [frozenset("string" if kind in DATETIMES else kind for kind in types) - _LISTS for types in steps if types]
-    if known and not frozenset.intersection(*known):
+    known = [{"string" if kind in DATETIMES else kind for kind in types} - _LISTS for types in steps if types]
+    if known and not known[0].intersection(*known[1:]):
         told = [" or ".join(sorted(_SINGULAR[kind] for kind in types)) or "a list" for types in known]
         detail = f"No value of {path!r} can be the same at every step: it is {', then '.join(told)}."
         yield Finding(pointer, "value_type_unseen", detail)

@@ -146,7 +146,7 @@ def _on_the_table(found: Said) -> Base | None:
 
 
 def _read(before: Said, text: str, context: Context, reads: Reads) -> Said:
-    if (foreign := said_in_english_only(text, context.index.vocabulary)) is not None:
+    if (foreign := said_in_english_only(text, context.names.vocabulary)) is not None:
         return Said(text, aside=foreign)
     if not content(read(text)) and not any(token.kind != "sign" for token in read(text)):
         return Said(text, aside=("There is no question in this message.",))

@@ -4,32 +4,18 @@ from __future__ import annotations
 
 import gzip
 import json
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from importlib import resources
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+from segment_copilot.english.words.files import lines, table, words
 from segment_copilot.english.words.lexer import Token, read
 from segment_copilot.english.words.stems import stem
 
 Phrase = tuple[str, ...]
-_FILES: Final = resources.files("segment_copilot.english") / "lexicon"
 _SEEN: Final = 50  # times in the list's texts: what is rarer may be a slip itself
-
-
-def lines(name: str) -> tuple[str, ...]:
-    """Return the lines of a file that are no remarks."""
-    text = (_FILES / name).read_text(encoding="utf-8")
-    return tuple(line for line in text.splitlines() if line and not line.startswith("#"))
-
-
-@cache
-def words(name: str) -> frozenset[str]:
-    """Return the words of a file of words, as they are written."""
-    return frozenset(word for line in lines(f"{name}.txt") for word in line.split())
 
 
 @cache
@@ -39,22 +25,16 @@ def stems(name: str) -> frozenset[str]:
 
 
 @cache
-def _table(name: str) -> Mapping[str, Any]:
-    return tomllib.loads((_FILES / f"{name}.toml").read_text(encoding="utf-8"))
-
-
-@cache
 def swallowed(kind: str) -> frozenset[str]:
     """Return the stems of the words that rules of a kind may take along."""
-    said: str = _table("swallowed")[kind]
+    said: str = table("swallowed")[kind]
     return frozenset(stem(word) for word in said.split())
 
 
 @cache
 def phrases(name: str, part: str = "") -> Mapping[Phrase, str]:
     """Return phrases in lower case, as the words they are read as, with their kind."""
-    table = _table(name)
-    kinds: Mapping[str, list[str]] = table[part] if part else table
+    kinds: Mapping[str, list[str]] = table(name)[part] if part else table(name)
     found: dict[Phrase, str] = {}
     for kind, said in kinds.items():
         for phrase in said:

@@ -13,7 +13,6 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from segment_copilot.english.linking.index import Index
 from segment_copilot.english.linking.names import Names
 from segment_copilot.language.catalog import Catalog
 
@@ -107,11 +106,6 @@ class Context(Struct, frozen=True):
     def segment_names(self) -> Mapping[int, str]:
         """Return the names of the segments by their ids."""
         return {number: one.name for number, one in self.catalog.segments.items()}
-
-    @property
-    def index(self) -> Index:
-        """Return by what the names of the tenant are linked."""
-        return self.names.index
 
 
 def play(answer: Answer, results: Sequence[Result], context: Context) -> Turn:

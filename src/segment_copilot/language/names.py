@@ -28,8 +28,9 @@ def event_properties_of(definition: Definition) -> tuple[tuple[str, str], ...]:
     """Return each property that is looked at once, with its event type, which may be `*`."""
     found = dict[tuple[str, str], None]()
     for node in _nodes(msgspec.to_builtins(definition)):
-        steps = [one if isinstance(one, dict) else {"event_type": one} for one in node.get("events", ())]
-        found |= {(name, path): None for one in steps for name in _event_types(one) for path in node.get("same", ())}
+        for step in node.get("events", ()):
+            named = [step] if isinstance(step, str) else _event_types(cast("dict[str, Any]", step))
+            found |= {(name, path): None for name in named for path in node.get("same", ())}
         if node.get("type") == "user_property" or "event_type" not in node:
             continue
         where = node.get("where", [])

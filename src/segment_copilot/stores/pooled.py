@@ -4,7 +4,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any, Final, cast
+from uuid import UUID
 
 import asyncpg
 
@@ -21,7 +24,10 @@ _TELL: Final = f"SELECT set_config('{SETTING}', $1, false)"
 TELL_IN_TRANSACTION: Final = f"SELECT set_config('{SETTING}', $1, true)"
 
 
-class PoolerFound(Exception):
+_STATEMENTS: Final = 100  # that a connection keeps prepared; asyncpg's default
+
+
+class _PoolerFound(Exception):
     """A pooler is between us and the server, where no statement may stay prepared."""
 
 
@@ -65,3 +71,44 @@ class Pooled(asyncpg.Connection):
             self._whose = None
             await super().reset(timeout=timeout)
             self._whose = ""
+
+
+async def open_pool(
+    url: str, *, size: int, seconds: float, settings: Mapping[str, str], statements: int = _STATEMENTS
+) -> Any:
+    """Open a pool of at most *size* connections with these settings of the server; raises what the driver raises.
+
+    What is sent without a limit of its own may take so many *seconds*. A connection keeps so many *statements* prepared:
+    none, once a pooler is found.
+    """
+
+    async def prepare(raw: Any) -> None:
+        await raw.look()
+        if raw.is_behind_pooler and statements:
+            raise _PoolerFound
+        async with raw.transaction() if raw.is_behind_pooler else nullcontext():
+            # asyncpg's own UUID is a subclass, which not every encoder takes for one.
+            await raw.set_type_codec("uuid", schema="pg_catalog", encoder=_uuid_bytes, decoder=_uuid, format="binary")
+
+    try:
+        return await asyncpg.create_pool(
+            url,
+            min_size=1,
+            max_size=size,
+            timeout=seconds,  # of an opening; whoever opens has a limit of their own
+            command_timeout=seconds,
+            init=prepare,
+            server_settings=dict(settings),
+            connection_class=Pooled,
+            statement_cache_size=statements,
+        )
+    except _PoolerFound:
+        return await open_pool(url, size=size, seconds=seconds, settings=settings, statements=0)
+
+
+def _uuid_bytes(value: object) -> bytes:
+    return (value if isinstance(value, UUID) else UUID(str(value))).bytes
+
+
+def _uuid(data: bytes) -> UUID:
+    return UUID(bytes=bytes(data))

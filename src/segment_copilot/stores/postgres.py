@@ -16,7 +16,6 @@ import random
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, nullcontext, suppress
 from typing import Any, NoReturn, Protocol
-from uuid import UUID
 
 import asyncpg
 import structlog
@@ -24,7 +23,7 @@ import structlog
 from segment_copilot.errors import InvalidInput, Unavailable
 from segment_copilot.stores.confinement import whose
 from segment_copilot.stores.lending import Lending
-from segment_copilot.stores.pooled import TELL_IN_TRANSACTION, Pooled, PoolerFound
+from segment_copilot.stores.pooled import TELL_IN_TRANSACTION, open_pool
 from segment_copilot.stores.postgres_errors import OUR_ERRORS, TROUBLE, ConnectionLost, Statement
 from segment_copilot.telemetry.pools import unwatch_pool, watch_pool
 
@@ -38,7 +37,6 @@ _RELEASE_SECONDS = 1.0  # for a connection to be cleaned for its next user; afte
 _SILENCE_SECONDS = 5.0  # past the statement's own limit, after which the server counts as frozen
 _LISTENER_CHECK_SECONDS = 30.0
 _RECONNECT_SECONDS = 1.0
-_STATEMENTS = 100  # that a connection keeps prepared; asyncpg's default
 
 _SERVER_SETTINGS = {
     "application_name": "segment-copilot",
@@ -308,7 +306,9 @@ class Postgres:
     @asynccontextmanager
     async def _session(self) -> AsyncGenerator[tuple[Any, asyncio.Event]]:
         """Open a connection outside the pool, and an event that is set when it is lost."""
-        raw: Any = await asyncpg.connect(self._url, timeout=5, server_settings=_SERVER_SETTINGS)
+        raw: Any = await asyncpg.connect(
+            self._url, timeout=_SILENCE_SECONDS, command_timeout=_SILENCE_SECONDS, server_settings=_SERVER_SETTINGS
+        )
         lost = asyncio.Event()
         try:
             raw.add_termination_listener(_ignoring_arguments(lost))
@@ -346,7 +346,14 @@ async def open_postgres(url: str, *, pool: int = 10) -> AsyncGenerator[Postgres]
         if not url.startswith(("postgresql://", "postgres://")):
             raise ValueError(url.partition(":")[0])  # noqa: TRY301 - asyncpg would connect to whatever is local
         with OUR_ERRORS:
-            raw_pool = await _pool(url, size=pool, statements=_STATEMENTS)
+            async with asyncio.timeout(_START_SECONDS):
+                raw_pool = await open_pool(
+                    url,
+                    size=pool,
+                    # What has no limit of its own: BEGIN, COMMIT, what cleans a connection.
+                    seconds=_STATEMENT_SECONDS + _SILENCE_SECONDS,
+                    settings=_SERVER_SETTINGS | {"statement_timeout": f"{_STATEMENT_SECONDS}s"},
+                )
     except (ValueError, asyncpg.ClientConfigurationError) as error:
         raise InvalidInput("The PostgreSQL URL is not postgresql://user:password@host:port/database.") from error
     lending = Lending(raw_pool, size=pool)
@@ -368,39 +375,5 @@ async def _close(pool: Any) -> None:
         pool.terminate()
 
 
-async def _pool(url: str, *, size: int, statements: int) -> Any:
-    """Open a pool whose connections keep so many *statements* prepared: none, once a pooler is found."""
-
-    async def prepare(raw: Any) -> None:
-        await raw.look()
-        if raw.is_behind_pooler and statements:
-            raise PoolerFound
-        async with raw.transaction() if raw.is_behind_pooler else nullcontext():
-            # asyncpg's own UUID is a subclass, which not every encoder takes for one.
-            await raw.set_type_codec("uuid", schema="pg_catalog", encoder=_uuid_bytes, decoder=_uuid, format="binary")
-
-    try:
-        return await asyncpg.create_pool(
-            url,
-            min_size=1,
-            max_size=size,
-            timeout=_START_SECONDS,
-            init=prepare,
-            server_settings=_SERVER_SETTINGS | {"statement_timeout": f"{_STATEMENT_SECONDS}s"},
-            connection_class=Pooled,
-            statement_cache_size=statements,
-        )
-    except PoolerFound:
-        return await _pool(url, size=size, statements=0)
-
-
 def _ignoring_arguments(event: asyncio.Event) -> Callable[..., None]:
     return lambda *_: event.set()
-
-
-def _uuid_bytes(value: object) -> bytes:
-    return (value if isinstance(value, UUID) else UUID(str(value))).bytes
-
-
-def _uuid(data: bytes) -> UUID:
-    return UUID(bytes=bytes(data))

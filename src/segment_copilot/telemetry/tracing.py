@@ -17,6 +17,8 @@ from importlib.metadata import entry_points, version
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
+from msgspec import Struct
+
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.trace import Tracer
@@ -324,7 +326,7 @@ def instrument(use_cases: Mapping[str, object]) -> None:
             for method, function in inspect.getmembers(kind, inspect.iscoroutinefunction)
             if not method.startswith("_")
         }
-        if methods:
+        if methods and not isinstance(one, Struct):  # whose class is its layout
             one.__class__ = type(kind.__name__, (kind,), methods)
 
 

@@ -101,9 +101,10 @@ def page(outcomes: list[Outcome]) -> str:
         [
             "# SegOps' SDKs",
             "",
-            "The packages `segops` and `segops-admin` 0.2.2, libraries and command line, unmodified: point them here with",
-            "`base_url` (or `SEGOPS_API_URL`) and a key of yours. `make segops` calls every method against a running service,",
-            "asserts what comes back, and writes this page; a test holds it.",
+            "The packages `segops` and `segops-admin` 0.2.2, libraries and command line, unmodified, with a key of yours:",
+            '`SegOpsClient(URL, key)` sends events, `SegOpsAdmin(key, base_url=URL + "/api")` does the rest, with `/api`, as the variable',
+            "`SEGOPS_API_URL` of its command line has it; [Clients](guides/clients.md) has both in use. `make segops` calls every method",
+            "against a running service, asserts what comes back, and writes this page; a test holds it.",
             "",
             f"{working} of {len(outcomes)} calls work.",
             "",

@@ -125,7 +125,7 @@ class _Answer:
                 return
             message = {"type": "http.response.body", "body": b"", "more_body": False}
         if message["type"] == "http.response.body":
-            self._bytes += len(message["body"])
+            self._bytes += len(message.get("body", b""))
         await self._send(message)
 
     def _finish(self, headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:

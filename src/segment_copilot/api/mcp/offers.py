@@ -212,7 +212,7 @@ def output_schema(*kinds: type[Struct]) -> dict[str, Any]:
         properties |= types.pop(kind.__name__)["properties"]
     omitted = {"type": "array", "items": {"type": "string"}, "description": "Members that were too long to be sent."}
     kept = {"truncated": {"type": "boolean", "description": "Whether some of it was left out."}, "omitted": omitted}
-    return {"type": "object", "properties": {**kept, **properties}, **({"$defs": types} if types else {})}
+    return _used_only({"type": "object", "properties": {**kept, **properties}, "$defs": types})
 
 
 def _result(found: Alone) -> Document:

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any, Final
 
+import msgspec
+
 from segment_copilot.english.answers.words import (
     MONTH,
     YEAR,
@@ -19,13 +21,12 @@ from segment_copilot.english.answers.words import (
     span,
     told_range,
 )
-from segment_copilot.english.linking.linker import Link
-from segment_copilot.english.linking.values import Test
 from segment_copilot.english.plan import Answer, Call, Context
 from segment_copilot.english.questions.intents import Slots, Understood
-from segment_copilot.english.questions.named import Owned, origin_in
+from segment_copilot.english.questions.named import Happened, Owned, origin_in
 from segment_copilot.english.times import dates
 from segment_copilot.english.times.windows import Window
+from segment_copilot.language.describe.phrases import tell_test
 
 _VOLUME: Final = "query_event_volume"
 _RECENT: Final = "list_recent_events"
@@ -37,38 +38,25 @@ _FEW: Final = 5
 _VALUES: Final = 25
 _UNSAID: Final = "You named no time span, so I took the last 30 days."
 _FURTHEST: Final = "That is as far back as I can count by day: the last 365 days."
-_SIGNS: Final = {
-    "eq": "", "gt": "over ", "gte": "at least ", "lt": "under ", "lte": "at most ", "neq": "other than ", "contains": "containing ",
-}  # fmt: skip
 
 
 def _unsaid(slots: Slots) -> str:
     return "" if slots.windows else _FURTHEST if slots.ever else _UNSAID
 
 
-def _wanted(event: Link | None, window: Window, context: Context) -> Call:
+def _wanted(event: Happened | None, window: Window, context: Context) -> Call:
     of = {"event_type": event.event_type} if event else {}
-    where = {"where": [test.json() for test in event.tests]} if event and event.tests else {}
+    where = {"where": msgspec.to_builtins(list(event.tests))} if event and event.tests else {}
     return Call(_VOLUME, {**span(window, context), **of, **where})
 
 
-def _name(event: Link | None) -> str:
-    tests = " and ".join(map(_test, event.tests)) if event else ""
-    return (event.event_type if event else "All events") + (f" with {tests}" if tests else "")
+def _name(event: Happened | None) -> str:
+    tests = " and ".join(f"{one.property} {tell_test(one, negate=one.negate)}" for one in event.tests) if event else ""
+    return (event.event_type if event else "All events") + (f" where {tests}" if tests else "")
 
 
-def _test(test: Test) -> str:
-    if test.value2 is not None:
-        return f"{test.field.path} between {test.value} and {test.value2}"
-    operator = test.operator.replace("_", " ")
-    if test.value is None:
-        return f"{test.field.path} {operator}"
-    return f"{test.field.path} {'not ' if test.negated else ''}{_SIGNS.get(test.operator, f'{operator} ')}{test.value}"
-
-
-def _notes(event: Link | None) -> tuple[str, ...]:
-    notes = (event.note, *(test.note for test in event.tests)) if event else ()
-    return tuple(f"{note[:1].upper()}{note[1:].rstrip('.')}." for note in notes if note)
+def _notes(event: Happened | None) -> tuple[str, ...]:
+    return (event.note,) if event else ()
 
 
 def volume(asked: Understood, context: Context) -> Answer:
@@ -253,7 +241,7 @@ def values(asked: Understood, context: Context) -> Answer:
 def origin(asked: Understood, context: Context) -> Answer:
     """Tell where visits come from, or where people live."""
     visits = bool({"traffic", "visits", "visitors", "visitor", "find"} & set(asked.slots.said))
-    owned = origin_in(context.index, visits=visits)
+    owned = origin_in(context.names, visits=visits)
     if owned is None:
         return ("Nothing here says where people or visits come from.",)
     return (yield from _values(owned, asked, context))

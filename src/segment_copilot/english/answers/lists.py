@@ -9,9 +9,10 @@ from typing import Any, Final
 from rapidfuzz import fuzz, process
 
 from segment_copilot.english.answers.words import TABLE, counted, listed, moment, sized, told_range
-from segment_copilot.english.linking.linker import link_event
 from segment_copilot.english.plan import Answer, Call, Context, Unmapped, say
 from segment_copilot.english.questions.intents import Understood, words_of
+from segment_copilot.english.questions.named import happened
+from segment_copilot.english.questions.question import Question
 from segment_copilot.english.words.lexer import read
 from segment_copilot.english.words.stems import stem
 
@@ -91,10 +92,9 @@ def _table(title: str, shown: Sequence[Mapping[str, Any]]) -> Call:
 
 def search(asked: Understood, context: Context) -> Answer:
     """Find the segments about something: by what they look at, else by their words."""
-    words = read(asked.slots.text)
-    links = link_event(words, context.index)
-    sure = links and links[0].known is not None and not links[0].unexplained and not links[0].tests
-    thing = links[0].event_type if sure else _field(asked.slots.text, context)
+    question = Question(read(asked.slots.text), context)
+    event = happened(question.tokens, question)
+    thing = event.event_type if event and not event.tests else _field(asked.slots.text, context)
     about = asked.slots.text
     found = yield Call("search_segments", {"query": (thing or about)[:200], "limit": _LISTED})
     shown: Sequence[Mapping[str, Any]] = found.get("segments") or ()
@@ -107,8 +107,7 @@ def search(asked: Understood, context: Context) -> Answer:
 
 def _field(text: str, context: Context) -> str:
     said = {token.stem for token in read(text)}
-    known = (*context.index.traits, *(field for event in context.index.events for field in event.fields))
-    return next((field.path for field in known if said == set(field.words)), "")
+    return next((place.path for place in context.names.places if said == {*place.words}), "")
 
 
 def connectors(asked: Understood, context: Context) -> Answer:
@@ -215,8 +214,8 @@ def traits(asked: Understood, context: Context) -> Answer:
 
 def no_event(asked: Understood, context: Context) -> Answer:
     """Say that there is no event type of that name, and which are nearest."""
-    names = list(dict.fromkeys(known.name for known in context.index.events))
-    near = tuple(name for name, *_ in process.extract(asked.slots.text, names, scorer=fuzz.WRatio, limit=3))
+    kinds = [*context.catalog.event_types]
+    near = tuple(name for name, *_ in process.extract(asked.slots.text, kinds, scorer=fuzz.WRatio, limit=3))
     nearest = f" The nearest: {', '.join(f'`{name}`' for name in near)}." if near else ""
     reason = f"There is no event type for “{asked.slots.text}” here."
     return say(f"{reason}{nearest}", refuses=True, unmapped=[Unmapped(asked.slots.text, reason, near)])

@@ -7,7 +7,7 @@ from typing import Any, Final, cast
 
 from msgspec import UNSET, Struct, structs
 
-from segment_copilot.english.linking.names import Place as Field
+from segment_copilot.english.linking.fields import Place as Field
 from segment_copilot.english.reading.meanings import when
 from segment_copilot.english.reading.spans import days_in
 from segment_copilot.english.times.phrases import Length, Quantity

@@ -21,7 +21,8 @@ from segment_copilot.english.edits.aspects import (
     tests_of,
 )
 from segment_copilot.english.edits.tree import Path, Place, places
-from segment_copilot.english.linking.names import Value, concept
+from segment_copilot.english.linking.fields import concept
+from segment_copilot.english.linking.names import Value
 from segment_copilot.english.reading.anchors import (
     Anchor,
     Anchors,

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from segment_copilot.english import lexicon
-from segment_copilot.english.linking.names import Names, Place, concept, field_word
+from segment_copilot.english.linking.fields import Place, concept, field_word
+from segment_copilot.english.linking.names import Names
 from segment_copilot.english.words.lexer import Token
 from segment_copilot.english.words.stems import stem
 

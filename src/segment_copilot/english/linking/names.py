@@ -10,148 +10,26 @@ from typing import Final
 from msgspec import Struct
 
 from segment_copilot.english import lexicon
-from segment_copilot.english.linking.index import Field, Index, Known, spoken, stems_of
+from segment_copilot.english.linking.fields import (
+    MONEY,
+    SECONDS,
+    Field,
+    Place,
+    concept,
+    field_of,
+    field_word,
+    money_rank,
+    spelled,
+    spoken,
+    stems_of,
+    trait_fields,
+)
+from segment_copilot.english.linking.glosses import glossed, other_names
 from segment_copilot.english.words import lexicon as grammar
 from segment_copilot.english.words.countries import ALIASES
 from segment_copilot.english.words.lexer import Token
 from segment_copilot.english.words.stems import stem
-from segment_copilot.language.catalog import Catalog, Scalar
-from segment_copilot.language.value_types import is_number_text, parse_date
-
-_AMOUNT: Final = re.compile(r"(?:[A-Z]{3} |[$€£])?-?\d[\d,]*(?:\.\d+)?(?: ?[$€£]| [A-Z]{3})?")
-_DAY: Final = re.compile(
-    r"\d{1,4}[/.-]\d{1,2}[/.-]\d{1,4}([ T].*)?|[A-Z][a-z]{2,8}\.? \d{1,2},? \d{4}|\d{1,2} [A-Z][a-z]{2,8}\.? \d{4}"
-)
-SECONDS: Final = {
-    "ms": 0.001,
-    "millisecond": 0.001,
-    "second": 1.0,
-    "sec": 1.0,
-    "minut": 60.0,
-    "min": 60.0,
-    "hour": 3_600.0,
-    "hr": 3_600.0,
-    "day": 86_400.0,
-    "week": 604_800.0,
-}
-"""A unit of time → its seconds."""
-_COUNTS: Final = re.compile(r"(?:how many|number of|\bin) ([a-z]+)")
-_CURRENCIES: Final = frozenset(
-    {"dollars", "euros", "pounds", "us", "australian", "usd", "eur", "cents", "full", "the", "percent"}
-)
-_SCALE: Final = re.compile(r"\b(\d+) to (\d+)\b")
-_BAND: Final = re.compile(r"(\d+) ?(?:\+|[-–] ?(\d+))")
-_TOLD: Final = {"how long": ("duration", "time"), "why": ("reason",), "how much": ("amount",)}
-_MONEY: Final = ("total", "amount", "value", "revenue", "price", "sum", "spend", "cost", "paid", "subtotal")
-_FIELD_WORDS: Final = {
-    "level": "tier", "package": "plan", "label": "tag", "tagged": "tag", "medium": "channel", "priced": "price",
-    "pric": "price", "keyword": "query", "term": "query", "url": "path", "aged": "age", "old": "age", "ag": "age",
-    "voucher": "coupon", "agree": "optin", "accept": "optin", "consent": "optin", "allow": "optin", "permit": "optin",
-    "opt": "optin", "subscrib": "optin", "acquir": "acquisition", "stag": "lifecycle", "cod": "code", "older": "age",
-    "younger": "age", "sex": "gender", "optout": "optin", "mailing": "email", "subscribe": "optin", "aging": "age",
-}  # fmt: skip
-
-
-@cache
-def _concepts() -> Mapping[str, str]:
-    lines = (line.split() for line in lexicon.lines("concepts.txt"))
-    return {stem(word): grammar.concept(stem(line[0])) for line in lines for word in line}
-
-
-@cache
-def concept(key: str) -> str:
-    """Return the concept of a stem; the stem itself where it has none."""
-    known = grammar.concept(key)
-    return _concepts().get(key) or _concepts().get(stem(known)) or known
-
-
-_CODES: Final = frozenset({concept(stem("code")), stem("code")})
-
-
-class Place(Struct, frozen=True, dict=True):
-    """A field and whose it is: a property of an event type, or (no event) a trait."""
-
-    event: str
-    field: Field
-
-    @cached_property
-    def words(self) -> tuple[str, ...]:
-        """The words of its name, but for "is" and "has"."""
-        return _without_being(self.field.words)
-
-    @cached_property
-    def names(self) -> tuple[frozenset[str], ...]:
-        """The words of each of its names, as they are looked up: as it is called, and as it is written."""
-        written = _without_being(tuple(concept(word) for word in stems_of(self.field.path)))
-        both = (self.words, written if len(written) <= len(self.words) or len(written) == 1 else ())
-        if {*self.words} <= _CODES:  # "used a promo" is of the promo code
-            both = (*both, written, tuple(word for word in written if word not in _CODES))
-        return tuple(dict.fromkeys(frozenset(map(field_word, words)) for words in both if words))
-
-    @cached_property
-    def told(self) -> frozenset[str]:
-        """Words that name it by its description alone: "How long it lasted" is its duration."""
-        text = self.field.known.description.lower()
-        found = {word for phrase, words in _TOLD.items() if phrase in text for word in words}
-        return frozenset(found | (self.units - SECONDS.keys())) - {*self.words}
-
-    @cached_property
-    def units(self) -> frozenset[str]:
-        """The stems of what its numbers count: "How many pieces", "in words"; not of money."""
-        told = _COUNTS.findall(self.field.known.description.lower()) if self.numeric else ()
-        return frozenset(stem(word) for word in told if word not in _CURRENCIES)
-
-    @cached_property
-    def scale(self) -> tuple[float, float] | None:
-        """Return the ends of its numbers where its description tells them, as of a score: "0 to 10"."""
-        told = _SCALE.search(self.field.known.description) if self.numeric else None
-        return (float(told[1]), float(told[2])) if told else None
-
-    @cached_property
-    def bands(self) -> Mapping[tuple[float, float | None], Scalar]:
-        """Return its values where each is a stretch of numbers ("18-34", "55+"), by their ends."""
-        read = {text: _BAND.fullmatch(text.strip()) for text in self.field.texts}
-        if len(read) < 2 or not all(read.values()):  # noqa: PLR2004
-            return {}
-        return {(float(found[1]), float(found[2]) if found[2] else None): text for text, found in read.items() if found}
-
-    @cached_property
-    def second(self) -> float | None:
-        """Tell how many of its units a second has, where its numbers are lengths of time."""
-        stems = [*stems_of(self.field.path), *stems_of(self.field.known.description)]
-        unit = next((SECONDS[one] for one in stems if one in SECONDS), None) if self.numeric else None
-        return None if unit is None else 1 / unit
-
-    @property
-    def numeric(self) -> bool:
-        """Tell whether its values are numbers, be they texts."""
-        return self.field.numeric or self.texts_are_numbers
-
-    @property
-    def dated(self) -> bool:
-        """Tell whether its values are days or instants, be they written in several ways."""
-        return self.field.dated or self.texts_are_dates
-
-    @cached_property
-    def texts_are_numbers(self) -> bool:
-        """Tell whether texts among its values are numbers, most of them as the language reads them: "50.00", "1,050.50"."""
-        amounts = [text for text in self.field.texts if _AMOUNT.fullmatch(text.strip())]
-        if self.field.listed or self.field.dated or self.field.known.declared == "number":
-            return False
-        readable = sum(map(is_number_text, amounts))
-        return 2 * len(amounts) > len(self.field.texts) and 2 * readable > len(amounts)
-
-    @cached_property
-    def texts_are_dates(self) -> bool:
-        """Tell whether its texts are days in several ways, the one that the language reads among them."""
-        texts = self.field.texts
-        written = all(_DAY.fullmatch(text.strip()) for text in texts) and not self.field.dated
-        return written and any(parse_date(text.replace(" ", "T", 1)) is not None for text in texts)
-
-    @property
-    def path(self) -> str:
-        """The path in a definition."""
-        return self.field.path
+from segment_copilot.language.catalog import Catalog, EventType, Property, Scalar
 
 
 class Value(Struct, frozen=True):
@@ -181,17 +59,14 @@ def roots(key: str) -> frozenset[str]:
 
 
 class Named(Struct, frozen=True):
-    """An event type under one of its names: what its words weigh."""
+    """An event type under one of its names: its own, or one that its description gives it (*told*)."""
 
-    known: Known
-    own: Mapping[str, float]
-    described: frozenset[str]
-    actions: frozenset[str]
-
-    @property
-    def name(self) -> str:
-        """The event type."""
-        return self.known.name
+    name: str
+    own: Mapping[str, float]  # the concepts of its name, with what each weighs
+    meanings: frozenset[str]  # of composed names: checkout + complete = purchase
+    described: frozenset[str]  # the concepts of its description
+    actions: frozenset[str]  # those of its own that are done
+    told: bool
 
 
 class Names:
@@ -199,19 +74,43 @@ class Names:
 
     def __init__(self, catalog: Catalog) -> None:
         self.catalog = catalog
-        self.index = Index(catalog)
+
+    @cached_property
+    def _event_types(self) -> tuple[EventType, ...]:
+        """Every event type, the most frequent first."""
+        return tuple(sorted(self.catalog.event_types.values(), key=lambda item: (-item.event_count, item.name)))
 
     @cached_property
     def events(self) -> tuple[Named, ...]:
         """Every event type under each of its names."""
-        return tuple(_named(known) for known in self.index.events)
+        return tuple(named for item in self._event_types for named in _named(item))
+
+    @cached_property
+    def _meanings(self) -> Mapping[str, tuple[tuple[str, ...], ...]]:
+        """What any description says that a value means, by the value: a value means the same wherever it stands."""
+        found: dict[str, tuple[tuple[str, ...], ...]] = {}
+        for item in self._properties():
+            for key, value in glossed(item).items():
+                found[str(value)] = (*found.get(str(value), ()), key)
+        return found
+
+    def _properties(self) -> Iterator[Property]:
+        for event_type in self.catalog.event_types.values():
+            yield from event_type.properties.values()
+        yield from self.catalog.traits.values()
 
     @cached_property
     def places(self) -> tuple[Place, ...]:
-        """Every trait and property, each path of each event type once for each of its names."""
-        events = {known.name: known for known in self.index.events}
-        properties = (Place(name, field) for name, known in events.items() for field in known.fields)
-        return (*(Place("", field) for field in self.index.traits), *properties)
+        """Every trait under each of its names, then every property."""
+        traits = (one for item in self.catalog.traits.values() for one in trait_fields(item, self._meanings))
+        return (
+            *(Place("", field) for field in traits),
+            *(
+                Place(event.name, field_of(item, self._meanings))
+                for event in self._event_types
+                for item in event.properties.values()
+            ),
+        )
 
     @cached_property
     def by_path(self) -> Mapping[tuple[str, str], Place]:
@@ -225,7 +124,7 @@ class Names:
         for number, one in enumerate(self.events):
             for key in one.own:
                 found.setdefault(key, []).append((number, "own", key))
-            for key in one.known.meanings:
+            for key in one.meanings:
                 found.setdefault(concept(key), []).append((number, "own", concept(key)))
             for key in one.described - one.own.keys():
                 found.setdefault(key, []).append((number, "described", key))
@@ -301,12 +200,17 @@ class Names:
         return {key: tuple(rows) for key, rows in found.items()}
 
     @cached_property
+    def segment_stems(self) -> Mapping[int, tuple[str, ...]]:
+        """The stems of every segment's name."""
+        return {segment.id: stems_of(segment.name) for segment in self.catalog.segments.values()}
+
+    @cached_property
     def segments(self) -> tuple[tuple[int, tuple[str, ...]], ...]:
         """The stems of every segment's name, without words such as "segment"."""
         around = {"segment", "list", "group", "audience", "cohort"}
         named = (
             (number, tuple(part for part in parts if part not in around))
-            for number, parts in self.index.segments.items()
+            for number, parts in self.segment_stems.items()
         )
         return tuple((number, parts) for number, parts in named if parts)
 
@@ -338,8 +242,13 @@ class Names:
 
     @cached_property
     def vocabulary(self) -> frozenset[str]:
-        """Every word of the catalog, in lower case."""
-        return self.index.vocabulary | frozenset(name for name in ALIASES if name.isalpha())
+        """Every word of the catalog, in lower case: a word of the tenant's is no slip."""
+        texts = [*self.catalog.event_types, *(segment.name for segment in self.catalog.segments.values())]
+        texts += [item.description for item in self.catalog.event_types.values()]
+        for item in self._properties():
+            texts += [item.path, item.description, *(value for value in item.samples if isinstance(value, str))]
+        words = (word for text in texts for word in re.findall(r"[^\W\d_]+", spoken(text).lower()))
+        return frozenset((*words, *(name for name in ALIASES if name.isalpha())))
 
     def is_name(self, tokens: Sequence[Token]) -> bool:
         """Return whether these words are a value or a segment's name: then they stand for nothing else."""
@@ -360,14 +269,14 @@ class Names:
     @cache  # noqa: B019  # a catalog is read once, and lives as long as this
     def money(self, event: str) -> Place | None:
         """Return the field of an event type that is an amount of money, the likeliest of several."""
-        found = [place for place in self.numeric(event) if money_rank(place.field) < len(_MONEY)]
+        found = [place for place in self.numeric(event) if money_rank(place.field) < len(MONEY)]
         return min(found, key=lambda place: money_rank(place.field), default=None)
 
     @cached_property
     def purchases(self) -> tuple[str, ...]:
         """The event types with an amount of money, those that are purchases first."""
         with_money = dict.fromkeys(one.name for one in self.events if self.money(one.name) is not None)
-        bought = {one.name for one in self.events if {"purchase", "pay"} & {*one.own, *one.known.meanings}
+        bought = {one.name for one in self.events if {"purchase", "pay"} & {*one.own, *one.meanings}
                   and not {*one.own} & grammar.REVERSALS}  # fmt: skip
         described = {
             one.name for one in self.events if "purchase" in one.described and not {*one.own} & grammar.REVERSALS
@@ -411,12 +320,6 @@ class Names:
     def has(self, event: str, properties: set[str]) -> bool:
         """Return whether an event type has all of these properties."""
         return properties <= self._paths(event)
-
-
-def money_rank(field: Field) -> int:
-    """Return how far a field is from being what money is told in; the number of such words for none."""
-    words = {*field.words, *stems_of(field.path)}
-    return min((rank for rank, name in enumerate(_MONEY) if stem(name) in words or name in words), default=len(_MONEY))
 
 
 _GLOSS: Final = 2  # words
@@ -469,32 +372,23 @@ def _parts(field: Field) -> Mapping[str, Scalar]:
     }  # fmt: skip
 
 
-@cache
-def field_word(key: str) -> str:
-    """Return the word under which a word of a field's name is looked up."""
-    return _FIELD_WORDS.get(key, concept(_FIELD_WORDS.get(key, key)))
-
-
-def spelled(field: Field, value: Scalar) -> tuple[str, ...]:
-    """Return the other texts of a field that are this value in another spelling: "iOS" and "ios"."""
-    text, key = str(value), stems_of(str(value))
-    return tuple(one for one in field.texts if one != value and (one.lower() == text.lower() or stems_of(one) == key))
-
-
-def same_country(field: Field, code: str) -> tuple[str, ...]:
-    """Return every spelling of a country among the texts of a field."""
-    return tuple(text for text in field.texts if ALIASES.get(text.lower()) == code)
-
-
 def _plain_words(name: str) -> tuple[str, ...]:
     return tuple(spoken(name).lower().split())
 
 
-def _without_being(words: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(word for word in words if word not in {"be", "have"}) or words
+def _named(event_type: EventType) -> Iterator[Named]:
+    """Yield an event type by its own name, and by each name that its description gives it."""
+    words = stems_of(event_type.name)
+    mute = {*map(stem, _TELLS_NOTHING.split()), *grammar.NOISE}
+    described = frozenset(
+        concept(grammar.concept(word)) for word in stems_of(event_type.description) if word not in mute
+    )
+    written = tuple(grammar.concept(word) for word in words)
+    for concepts in (written, *other_names(event_type)):
+        meanings = frozenset(meaning for parts, meaning in grammar.COMPOSED.items() if parts <= {*concepts})
+        own = {concept(key): grammar.weight(key) or 0.2 for key in concepts}
+        actions = frozenset(key for key in own if key in grammar.ACTIONS)
+        yield Named(event_type.name, own, meanings, described, actions, concepts != written)
 
 
-def _named(known: Known) -> Named:
-    own = {concept(key): grammar.weight(key) or 0.2 for key in known.concepts}
-    described = frozenset(concept(key) for key in known.described)
-    return Named(known, own, described, frozenset(key for key in own if key in grammar.ACTIONS))
+_TELLS_NOTHING: Final = "every each least most first last one more less other again never always only"

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from segment_copilot.english import lexicon
-from segment_copilot.english.linking.names import Place, Value, spelled, stems_of
+from segment_copilot.english.linking.fields import Place, spelled, stems_of
+from segment_copilot.english.linking.names import Value
 from segment_copilot.english.words.lexer import Token
 
 if TYPE_CHECKING:

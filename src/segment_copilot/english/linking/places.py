@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from segment_copilot.english.linking.index import Field
+from segment_copilot.english.linking.fields import Field
 from segment_copilot.english.words.countries import ALIASES, CODES_THAT_ARE_WORDS, NAMES
 from segment_copilot.english.words.lexer import Token
 from segment_copilot.language.catalog import Scalar

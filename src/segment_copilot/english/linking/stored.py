@@ -7,7 +7,8 @@ from typing import Any, Final, TypeVar, cast
 
 from msgspec import UNSET, structs
 
-from segment_copilot.english.linking.names import Names, Place
+from segment_copilot.english.linking.fields import Place
+from segment_copilot.english.linking.names import Names
 from segment_copilot.language import Condition, Definition, EventProperty, Group, MeasureCompare, Rank, UserProperty
 from segment_copilot.language.nodes import EventSequence, Measure, PropertyTest, Scalar, Step
 from segment_copilot.language.operators import PropertyOperator

@@ -24,8 +24,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from segment_copilot.english.linking.linker import Link
-from segment_copilot.english.questions.named import Owned, Unfit, event_in, field_in, is_noun
+from segment_copilot.english.questions.named import Happened, Owned, Unfit, event_in, field_in, is_noun
 from segment_copilot.english.questions.question import Question
 from segment_copilot.english.times.windows import Window
 from segment_copilot.english.words.lexer import Token, written
@@ -70,7 +69,7 @@ class Slots(Struct, frozen=True):
     windows: tuple[Window, ...] = ()
     number: int | None = None
     user: str = ""
-    event: Link | None = None
+    event: Happened | None = None
     field: Owned | None = None
     text: str = ""  # the words of {unknown}, {audience} and {rest}
     said: tuple[str, ...] = ()  # every word
@@ -301,9 +300,7 @@ def _filled(
             return None
     elif slots & {"event", "kind"}:
         event = event_in(question, spent, left) if left else before.event
-        if isinstance(event, Unfit):
-            event, unfit = None, event.sentence
-        if (event is None and not unfit) or (event and event.tests and "kind" in slots):
+        if event is None or (event.tests and "kind" in slots):
             return None
     elif slots & {"rest", "audience", "unknown"}:
         people = next(

@@ -11,7 +11,6 @@ from segment_copilot.english.plan import Base, Context
 from segment_copilot.english.questions.intents import Slots, Understood, asked, content, known_words, phrases_of
 from segment_copilot.english.questions.named import Unfit, event_in, field_in, other_value
 from segment_copilot.english.questions.question import Question, user_in
-from segment_copilot.english.times import dates
 from segment_copilot.english.words.lexer import read
 from segment_copilot.english.words.lexicon import stems
 from segment_copilot.english.words.sentence import read_sentence
@@ -66,22 +65,20 @@ def _of_the_viewed(base: Base | None, question: Question, context: Context) -> U
 def _sorted(text: str, context: Context, *, user: str = "") -> Question:
     names = context.names
     read_as = read_sentence(text, names.vocabulary | known_words(), names.is_name)
-    today = dates.local_date(context.as_of, context.timezone)
-    return Question(read_as.tokens, context.index, today, user=user, notes=tuple(note for _, note in read_as.notes))
+    return Question(read_as.tokens, context, user=user, notes=tuple(note for _, note in read_as.notes))
 
 
 def plain(text: str, context: Context) -> Question:
     """Return the words of a message as they were typed."""
-    return Question(read(text), context.index, dates.local_date(context.as_of, context.timezone))
+    return Question(read(text), context)
 
 
 def _one_sentence(question: Question, context: Context) -> Understood | None:
     """Of "that sounds wrong. How many members does it have?": the question among remarks, the last one first."""
-    today = dates.local_date(context.as_of, context.timezone)
     ends = [at for at, token in enumerate(question.tokens) if token.text in {".", "!", "?"}]
     for start, end in list(pairwise([-1, *ends]))[: -_LAST - 1 : -1]:
         if question.tokens[end].text == "?" and 1 < end - start <= min(LONG, len(question.tokens) - 1):
-            found = asked(Question(question.tokens[start + 1 : end + 1], context.index, today))
+            found = asked(Question(question.tokens[start + 1 : end + 1], context))
             if found is not None and found.intent.name not in GATE:
                 return found
     return None
@@ -94,8 +91,7 @@ def _opened(question: Question, context: Context) -> tuple[Question, bool]:
     while found := next((one for one in phrases if tuple(token.lower for token in tokens[: len(one)]) == one), None):
         tokens, opened = tokens[len(found) :], True
     by = bool(tokens) and tokens[0].lower in {"by", "per", "in", "on", "as"}
-    today = dates.local_date(context.as_of, context.timezone)
-    return Question(tokens, context.index, today), opened or by
+    return Question(tokens, context), opened or by
 
 
 def _points(question: Question) -> bool:
@@ -111,8 +107,7 @@ def _substituted(earlier: Understood, core: Question) -> Understood | None:
     spent = frozenset(core.free) - frozenset(left)
     event, field = before.event, before.field
     if left and event is not None:
-        found = other_value(core, left, event) or event_in(core, spent, left)
-        event = None if isinstance(found, Unfit) else found
+        event = other_value(core, left, event) or event_in(core, spent, left)
     elif left and field is not None:
         owned = field_in(core, spent, left, "")
         field = None if isinstance(owned, Unfit) else owned

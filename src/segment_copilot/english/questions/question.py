@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from datetime import date
 from functools import cached_property
 from itertools import pairwise
 from typing import Any, Final
@@ -12,7 +11,9 @@ from typing import Any, Final
 from msgspec import Struct
 from rapidfuzz.distance import DamerauLevenshtein
 
-from segment_copilot.english.linking.index import Index
+from segment_copilot.english.linking.names import Names
+from segment_copilot.english.plan import Context
+from segment_copilot.english.times import dates
 from segment_copilot.english.times.phrases import quantity
 from segment_copilot.english.times.said import times_said
 from segment_copilot.english.words.lexer import Token, written
@@ -47,7 +48,7 @@ class Question:
     """The tokens of a message and what they mention. *user* is the id of a single user that was taken out of it, *notes* tell slips."""
 
     def __init__(
-        self, tokens: Sequence[Token], index: Index, today: date, *, user: str = "", notes: tuple[str, ...] = ()
+        self, tokens: Sequence[Token], context: Context, *, user: str = "", notes: tuple[str, ...] = ()
     ) -> None:
         self.tokens = tuple(tokens)
         self.lowers = tuple(token.lower for token in self.tokens)
@@ -55,15 +56,18 @@ class Question:
         for at, lower in enumerate(self.lowers):
             self._places.setdefault(lower, []).append(at)
         self.known: dict[tuple[object, ...], Any] = {}  # what words were found to name: many ways ask for the same
-        self.index = index
+        self.context = context
+        self.names = context.names
         self.user = user
-        self.mentions = segments_in(self.tokens, index)
+        self.mentions = segments_in(self.tokens, self.names)
         self.notes = (*notes, *(one.note for one in self.mentions if one.note))
         named = {at for mention in self.mentions for at in range(mention.first, mention.after)}
         named |= {at for phrase in _WHOLE_WEEK for at in self.phrase_at(phrase)}
         self._spans = tuple(
             (found, first, after)
-            for first, after, found, bare, _ in times_said(self.tokens, today)
+            for first, after, found, bare, _ in times_said(
+                self.tokens, dates.local_date(context.as_of, context.timezone)
+            )
             if not bare and named.isdisjoint(range(first, after))
         )
         timed = {at for _, first, after in self._spans for at in range(first, after)}
@@ -141,28 +145,28 @@ def user_in(text: str) -> tuple[str, str, bool]:
 # Segments
 
 
-def segments_in(tokens: tuple[Token, ...], index: Index) -> tuple[Mention, ...]:
+def segments_in(tokens: tuple[Token, ...], names: Names) -> tuple[Mention, ...]:
     """Return the segments named, in order: exact names, and only where there are none, names with a slip or in part."""
     taken: set[int] = set()
     found: list[Mention] = []
-    for mention in sorted(_exact(tokens, index), key=lambda one: one.first - one.after):
+    for mention in sorted(_exact(tokens, names), key=lambda one: one.first - one.after):
         if taken.isdisjoint(range(mention.first, mention.after)):
             found.append(mention)
             taken |= set(range(mention.first, mention.after))
     if not found:
-        near = _with_slip(tokens, index) or _in_part(tokens, index)
+        near = _with_slip(tokens, names) or _in_part(tokens, names)
         found = [near] if near else []
     return tuple(sorted(found, key=lambda one: one.first))
 
 
-def _exact(tokens: tuple[Token, ...], index: Index) -> Iterator[Mention]:
+def _exact(tokens: tuple[Token, ...], names: Names) -> Iterator[Mention]:
     plain = [at for at, token in enumerate(tokens) if token.kind != "sign"]
     for before, at in pairwise(plain):
         numbered = tokens[at].kind == "number" and tokens[before].stem in _BESIDE  # "segment 4"
-        if numbered and (by_id := index.catalog.segments.get(int(tokens[at].value))) is not None:
+        if numbered and (by_id := names.catalog.segments.get(int(tokens[at].value))) is not None:
             yield Mention(by_id, at, at + 1)
-    for number, name in index.segments.items():
-        segment = index.catalog.segments[number]
+    for number, name in names.segment_stems.items():
+        segment = names.catalog.segments[number]
         for at, token in enumerate(tokens):
             if token.kind == "quoted" and token.lower == segment.name.lower():
                 yield Mention(segment, at, at + 1)
@@ -181,10 +185,10 @@ def _is_meant(tokens: tuple[Token, ...], run: list[int], name: str) -> bool:
     return bool(around & _BESIDE) or tokens[run[0]].text == name or before in {"for", "of", "in", "is", "the"}
 
 
-def _with_slip(tokens: tuple[Token, ...], index: Index) -> Mention | None:
+def _with_slip(tokens: tuple[Token, ...], names: Names) -> Mention | None:
     """Return the one name that a run of words spells but for a letter or two: "High LVT"."""
     near: list[tuple[int, Mention]] = []
-    for segment in index.catalog.segments.values():
+    for segment in names.catalog.segments.values():
         wanted = segment.name.casefold()
         size, most = len(wanted.split()), 2 if len(wanted) >= _LONG else 1
         for first in range(len(tokens) - size + 1 if len(wanted) >= _SHORTEST else 0):
@@ -198,16 +202,16 @@ def _with_slip(tokens: tuple[Token, ...], index: Index) -> Mention | None:
     return near[0][1] if len(near) == 1 or (near and near[0][0] < near[1][0]) else None
 
 
-def _in_part(tokens: tuple[Token, ...], index: Index) -> Mention | None:
+def _in_part(tokens: tuple[Token, ...], names: Names) -> Mention | None:
     """Return the one name of which the words before "segment" are a part: "the LTV segment"."""
     for at, token in enumerate(tokens):
         first = at
         while token.stem in _BESIDE and first and _tells(tokens[first - 1]):
             first -= 1
         said = {one.stem for one in tokens[first:at]}
-        fitting = [number for number, name in index.segments.items() if said and said <= set(name)]
+        fitting = [number for number, name in names.segment_stems.items() if said and said <= set(name)]
         if len(fitting) == 1:
-            segment = index.catalog.segments[fitting[0]]
+            segment = names.catalog.segments[fitting[0]]
             return Mention(segment, first, at, f"I read “{written(tokens[first:at])}” as the segment {segment.name}.")
     return None
 

@@ -9,7 +9,8 @@ from typing import Final
 from msgspec import UNSET, Struct, UnsetType, structs
 
 from segment_copilot.english import lexicon
-from segment_copilot.english.linking.names import SECONDS, Place, Value, money_rank, stems_of
+from segment_copilot.english.linking.fields import SECONDS, Place, money_rank, stems_of
+from segment_copilot.english.linking.names import Value
 from segment_copilot.english.reading.anchors import Anchor, FieldAnchor, QuantityAnchor, ValueAnchor, mask
 from segment_copilot.english.reading.meanings import Features
 from segment_copilot.english.reading.spans import Mention, Span, longest, union

@@ -14,7 +14,8 @@ from msgspec import Struct
 
 from segment_copilot.english import lexicon
 from segment_copilot.english.linking import field_names, others
-from segment_copilot.english.linking.names import Evidence, Names, Place, Value, concept, roots, same_country
+from segment_copilot.english.linking.fields import Place, concept, same_country
+from segment_copilot.english.linking.names import Evidence, Names, Value, roots
 from segment_copilot.english.linking.places import country_code, country_of
 from segment_copilot.english.reading.shares import Salt, Share, salt, shares
 from segment_copilot.english.times import of_day, phrases, when, windows

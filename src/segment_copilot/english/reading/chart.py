@@ -22,6 +22,7 @@ from segment_copilot.english.reading.rules import (
     occurrences,
     ordering,
     pointing,
+    same_thing,
     stored,
 )
 from segment_copilot.english.reading.rules import events as event_rules
@@ -411,6 +412,7 @@ class Chart:
             *pointing.RULES,
             *ordering.RULES,
             *in_between.RULES,
+            *same_thing.RULES,
             *occurrences.JOINS,
             *lists.RULES,
         ):

@@ -28,7 +28,7 @@ _KEYS: Final = {
     "holdout",
     "labelled",
 }
-_SLICES: Final = frozenset({"bucket", "buckets", "slots", "slice", "range", "split", "sample", "from"})
+_SLICES: Final = frozenset({"bucket", "buckets", "slots", "slice", "split", "sample"})
 _TIMES: Final = {"a", "hour", "year", "month", "day", "dozen", "an", "the", "of"}
 
 

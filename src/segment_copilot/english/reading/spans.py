@@ -9,8 +9,8 @@ from typing import Any, Final, TypeVar
 from msgspec import Struct, structs
 
 from segment_copilot.english import lexicon
-from segment_copilot.english.linking.index import stems_of
-from segment_copilot.english.linking.names import Names, concept
+from segment_copilot.english.linking.fields import concept, stems_of
+from segment_copilot.english.linking.names import Names
 from segment_copilot.english.reading.anchors import (
     Anchor,
     Anchors,
@@ -196,11 +196,6 @@ class Span(Struct, frozen=True, dict=True):
         return self.found.tokens[at].lower if self.start <= at < self.end else ""
 
     @property
-    def lower_before(self) -> str:
-        """The word before the part, in lower case."""
-        return self.found.tokens[self.start - 1].lower if self.start else ""
-
-    @property
     def lower_after(self) -> str:
         """The word behind the part, in lower case."""
         return self.found.tokens[self.end].lower if self.end < len(self.found.tokens) else ""
@@ -265,7 +260,7 @@ def _named(span: Span, taken: int) -> Iterator[Mention]:
         valued = {value.place.event for one in span.values if one.mask >> at & 1 for value in one.values}
         for number, how, key in span.found.evidence[at]:
             known = span.names.events[number]
-            told = how == "described" or known.known.told or span.lower(at).removesuffix("er") in known.own
+            told = how == "described" or known.told or span.lower(at).removesuffix("er") in known.own
             if told and known.name in valued:
                 continue  # a value tells which of the events, and is no word for all of them
             if how == "name":
@@ -284,7 +279,7 @@ def _mention(
     if exact:
         yield Mention(one.name, exact, "name", {"event:name": 1}, 9)
         return
-    composed = {concept(key) for key in one.known.meanings} & own.keys()
+    composed = {concept(key) for key in one.meanings} & own.keys()
     said = sum(one.own.get(key, 1.0) for key in own)
     told = sum(0.6 * grammar.weight(key) for key in described)
     left = {key: weight for key, weight in one.own.items() if key not in own and not composed}
@@ -294,7 +289,7 @@ def _mention(
         return
     missed = sum(left.values())
     share = (said + told) / (said + told + missed)
-    features = {"event:missed": 1 - share, "event:alias": float(one.known.told), **_unsaid(left)}
+    features = {"event:missed": 1 - share, "event:alias": float(one.told), **_unsaid(left)}
     if described or not own:
         features["event:described" if own else "event:described_only"] = 1
     bits = 0
@@ -343,9 +338,9 @@ def _visits(span: Span, taken: int) -> Iterator[Mention]:
 def _visit_name(names: Names) -> str:
     """Return the event type that is a visit as such; any event where there is none."""
     for wanted in grammar.VISITS:
-        for known in names.index.events:
-            rest = set(known.concepts) - wanted
-            if set(known.concepts) == {"view"} or (wanted <= set(known.concepts) and rest <= {"start", "view"}):
+        for known in names.events:
+            rest = known.own.keys() - wanted
+            if {*known.own} == {"view"} or (wanted <= known.own.keys() and rest <= {"start", "view"}):
                 return known.name
     return "*"
 

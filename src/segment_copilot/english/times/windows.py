@@ -66,26 +66,6 @@ class Window(Struct, frozen=True):
             case _:
                 return self.text
 
-    def notes(self) -> tuple[str, ...]:
-        """Return what it leaves to be said: the unit, the year, the day of a "Monday"."""
-        if self.assumed:
-            return (f"{self.text!r} is read in days",)
-        if self.kind == "last" and self.operator in {"gt", "gte"} and self.length:
-            return (f"{self.text!r} is read as the last {self.length.words}",)
-        ends = 2 if self.text.startswith(("between", "from")) and self.after else 1
-        if self.kind == "range" and len(_YEAR.findall(self.text)) < ends:
-            return (f"{self.text!r} is read as {self.days()}",)
-        return ()
-
-    def days(self) -> str:
-        """Return from which day to which: "1 May 2026 to 31 May 2026"."""
-        if self.after is None:
-            return f"from {_told(self.first)} on" if self.first else "any time"
-        if self.first is None:
-            return f"before {_told(self.after)}"
-        last = self.after - timedelta(days=1)
-        return _told(self.first) if last == self.first else f"{_told(self.first)} to {_told(last)}"
-
     def span(self, as_of: datetime, timezone: str) -> tuple[datetime, datetime]:
         """Return from when to when, as instants that do not lie after *as_of*; `ever` and open starts begin in 1970."""
         if self.kind in {"between", "ago"} and self.length:
@@ -127,10 +107,6 @@ class Window(Struct, frozen=True):
 
 
 _YEAR = re.compile(r"(?<!\d)\d{4}(?!\d)")
-
-
-def _told(day: date) -> str:
-    return f"{day.day} {day:%B %Y}"
 
 
 _LEADS = {"in", "within", "during", "over", "for", "from", "through", "throughout", "inside", "across"}

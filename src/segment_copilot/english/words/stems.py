@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from functools import cache
+from typing import Final
+
+from segment_copilot.english.words.files import table
 
 
 def listed(words: str) -> tuple[str, ...]:
@@ -12,63 +16,15 @@ def listed(words: str) -> tuple[str, ...]:
     return tuple(words.split())
 
 
-NUMBER_WORDS: dict[str, int] = {
-    "zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9,
-    "ten": 10, "eleven": 11, "twelve": 12, "thirteen": 13, "fourteen": 14, "fifteen": 15, "sixteen": 16,
-    "seventeen": 17, "eighteen": 18, "nineteen": 19, "twenty": 20, "thirty": 30, "forty": 40, "fifty": 50,
-    "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90,
-}  # fmt: skip
+_FORMS: Final = table("forms")
 
-CONTRACTIONS: dict[str, str] = {
-    **{f"{verb}n't": f"{verb} not" for verb in listed(
-    "have has had do does did is are was were would could should"
-)},
-    **{f"{verb}nt": f"{verb} not" for verb in listed(
-    "have has had do does did is are was were"
-)},
-    "can't": "can not", "cannot": "can not", "won't": "will not", "ain't": "is not", "who've": "who have",
-    "who's": "who is", "what's": "what is", "that's": "that is", "where's": "where is", "how's": "how is",
-    "there's": "there is", "they're": "they are", "they've": "they have", "i'm": "i am", "i'd": "i would",
-    "i've": "i have", "let's": "let us", "we've": "we have", "who'd": "who had", "they'd": "they had",
-    "whats": "what is", "dont": "do not", "it's": "it is", "you're": "you are", "we're": "we are",
-}  # fmt: skip
+NUMBER_WORDS: Final[Mapping[str, int]] = _FORMS["numbers"]
 
-_IRREGULAR: dict[str, str] = {
-    "bought": "buy", "spent": "spend", "made": "make", "went": "go", "gone": "go", "came": "come", "got": "get",
-    "gotten": "get", "left": "leave", "sent": "send", "paid": "pay", "sold": "sell", "began": "begin",
-    "begun": "begin", "saw": "see", "seen": "see", "took": "take", "taken": "take", "gave": "give", "given": "give",
-    "did": "do", "done": "do", "does": "do", "doing": "do", "had": "have", "has": "have", "having": "have",
-    "was": "be", "were": "be", "is": "be", "are": "be", "been": "be", "being": "be", "am": "be", "put": "put",
-    "brought": "bring", "lived": "live", "living": "live", "lives": "live", "people": "person", "persons": "person",
-    "women": "woman", "men": "man", "children": "child", "countries": "country", "cities": "city", "chose": "choose",
-    "chosen": "choose", "kept": "keep", "lost": "lose", "met": "meet", "wrote": "write", "written": "write",
-    "shopped": "buy", "purchasing": "purchase", "tapped": "tap",  "dates": "date", "used": "use",
-    "using": "use", "uses": "use", "converted": "convert", "this": "this", "its": "its", "pricing": "pricing",
-    "shipping": "shipping", "rating": "rating", "ratings": "rating", "marketing": "marketing", "billing": "billing",
-    "additions": "add",
-    "addition": "add",
-    "removals": "remove",
-    "removal": "remove",
-    "news": "news", "us": "us", "address": "address", "always": "always", "previous": "previous", "less": "less",
-    "business": "business", "access": "access", "success": "success", "process": "process", "during": "during",
-    "electronics": "electronics", "status": "status", "plus": "plus", "bonus": "bonus", "morning": "morning",
-    "evening": "evening", "nothing": "nothing", "something": "something", "anything": "anything",
-    "everything": "everything", "things": "thing", "earrings": "earring", "need": "need", "speed": "speed", "feed": "feed", "red": "red", "bed": "bed",
-    "added": "add", "adding": "add", "adds": "add", "is_set": "is_set", "hundred": "hundred", "interested": "interest",
-    "ones": "one", "users": "user", "cancelled": "cancel", "canceled": "cancel", "cancelling": "cancel",
-    "cancels": "cancel", "cancellation": "cancel", "cancellations": "cancel", "subscription": "subscribe",
-    "subscriptions": "subscribe", "registration": "register", "registrations": "register", "conversion": "convert",
-    "conversions": "convert", "transactions": "transaction", "installation": "install", "searched": "search",
-    "shopping": "shopping", "favourite": "favorite", "favourites": "favorite", "favourited": "favorite",
-    "favorited": "favorite", "comparison": "compare", "comparisons": "compare", "payment": "payment",
-    "abandonment": "abandon", "abandonments": "abandon", "abandoner": "abandon", "abandoners": "abandon",
-    "upgrades": "upgrade", "visits": "visit", "views": "view", "basket": "cart", "trolley": "cart",
-    "catalogue": "catalog", "redemption": "redeem", "unsubscribed": "unsubscribe", "e": "e",
-    "bus": "bus", "gas": "gas", "yes": "yes", "las": "las", "totaling": "total", "totalling": "total",
-    "totaled": "total", "totalled": "total", "worth": "worth", "logging": "log", "series": "series",
-    "inactivity": "inactive", "dormancy": "dormant", "activity": "activity", "delivery": "deliver",
-    "deliveries": "deliver", "ids": "id", "fewer": "few", "greater": "great", "agreed": "agree", "agrees": "agree", "agreeing": "agree", "ran": "run",
-}  # fmt: skip
+CONTRACTIONS: Final[Mapping[str, str]] = _FORMS["contractions"]
+
+_IRREGULAR: Final[Mapping[str, str]] = {
+    form: plain for plain, forms in _FORMS["irregular"].items() for form in forms.split()
+}
 
 _DOUBLED = re.compile(r"([bdfgmnprt])\1$")
 _SHORT = 3
@@ -112,22 +68,9 @@ def _cut_participle(word: str) -> str:
     return word
 
 
-def _compounds() -> dict[tuple[str, ...], str]:
-    joined = {
-        "wish list": "wishlist", "wish - list": "wishlist", "check out": "checkout", "check in": "checkin", "check - in": "checkin", "check ins": "checkin", "check - ins": "checkin", "checked in": "checkin", "check - out": "checkout",
-        "sign up": "signup", "sign ups": "signup", "sign - ups": "signup", "sign - up": "signup", "log in": "login", "log - in": "login", "sign in": "login",
-        "sign - in": "login", "opt in": "optin", "opt - in": "optin", "opt out": "optout", "opt - out": "optout",
-        "web site": "website", "home page": "homepage", "home - page": "homepage", "land page": "landing page",
-        "e - mail": "email", "e mail": "email", "save for later": "wishlist", "life time": "lifetime",
-        "help desk": "support", "play back": "playback", "come back": "return", "come - back": "return",
-        "go back": "return", "free trial": "trial", "life cycle": "lifecycle", "zip code": "zip", "add on": "addon",
-        "log out": "logout", "sign out": "logout", "one - time": "onetime", "first - time": "onetime",
-        "follow up": "followup", "drop off": "abandon", "uk": "uk",
-    }  # fmt: skip
-    return {tuple(stem(part) for part in key.split()): value for key, value in joined.items() if " " in key}
-
-
-COMPOUNDS = _compounds()
+COMPOUNDS: Final[Mapping[tuple[str, ...], str]] = {
+    tuple(stem(part) for part in said.split()): one for one, several in _FORMS["compounds"].items() for said in several
+}
 
 
 def irregular_past(word: str) -> bool:
@@ -135,11 +78,7 @@ def irregular_past(word: str) -> bool:
     return word in _PAST
 
 
-_PAST = frozenset(
-    listed(
-        "bought spent made went came got left sent paid began saw took gave did had put brought kept lost met wrote ran chose"
-    )
-)
+_PAST: Final = frozenset(_FORMS["past"].split())
 
 
 def irregular() -> frozenset[str]:

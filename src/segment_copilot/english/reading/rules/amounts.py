@@ -7,7 +7,7 @@ from typing import Any, Final, cast
 
 from msgspec import UNSET, structs
 
-from segment_copilot.english.linking.names import SECONDS, money_rank
+from segment_copilot.english.linking.fields import SECONDS, money_rank
 from segment_copilot.english.reading.amounts import add, currency_test, gap, may_count, measured, tells_count
 from segment_copilot.english.reading.anchors import FieldAnchor, QuantityAnchor, WordAnchor, mask
 from segment_copilot.english.reading.meanings import Clause, Reading, clauses, join

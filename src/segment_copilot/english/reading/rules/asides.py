@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from segment_copilot.english import lexicon
-from segment_copilot.english.linking.names import concept
+from segment_copilot.english.linking.fields import concept
 from segment_copilot.english.reading.anchors import Anchor
 from segment_copilot.english.reading.meanings import Reading
 from segment_copilot.english.reading.spans import Span, reading, union

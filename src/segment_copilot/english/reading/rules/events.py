@@ -239,7 +239,7 @@ def _abandoned(span: Span, mention: Mention) -> Iterator[Reading]:
 
 
 def _bought(span: Span) -> str | None:
-    return next((one.name for one in span.names.events if "purchase" in {*one.own, *one.known.meanings}), None)
+    return next((one.name for one in span.names.events if "purchase" in {*one.own, *one.meanings}), None)
 
 
 RULES: Final = (

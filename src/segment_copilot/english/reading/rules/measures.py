@@ -14,10 +14,12 @@ from segment_copilot.english.reading.meanings import Clause, Reading, when
 from segment_copilot.english.reading.rules.told import Said, is_countable, said
 from segment_copilot.english.reading.spans import Mention, Span, reading, union
 from segment_copilot.english.times.phrases import comparator
+from segment_copilot.english.words.stems import stem
 from segment_copilot.language import MeasureCompare, Rank
 from segment_copilot.language.nodes import Measure, Window
 
 _FAR: Final = 7  # words between "more" and "than"
+_NAMED: Final = 0.5  # of the words of a field
 _MOST: Final = 4  # measures that one part may be about
 
 
@@ -61,7 +63,7 @@ def _kinds(span: Span, mention: Mention, taken: int) -> Iterator[tuple[str, str 
     if worth is not None and money[0].kind in {"sum", "avg"}:
         yield money[0].kind, worth.path, money[0].mask | union(span.metrics) & ~taken, "money"
     for field in span.fields:
-        if field.place.event == mention.event and field.place.numeric and field.share == 1:
+        if field.place.event == mention.event and field.place.numeric and field.share >= _NAMED:
             yield metric.kind if metric else "sum", field.place.path, field.mask | words, "field"
     implied = None if money or metric is not None or mention.event == "*" else span.names.money(mention.event)
     if implied is not None:
@@ -93,25 +95,37 @@ def _within(measure: Measure, at: WindowAnchor | None) -> Measure:
 
 def rank(span: Span) -> Iterator[Reading]:
     """The top 10% of spenders this year; the 500 customers who ordered most often; the 20 with the fewest orders."""
-    busy = union(span.windows) | _compared(span)
+    busy = union(span.windows) | union(span.orders) | _compared(span)
     words = [one for one in _said_at(span, "rank") if not mask(*one[:2]) & busy]
     kinds = {kind for *_, kind in words}
     sizes = list(_sizes(span))
     if len(kinds) != 1 or len(sizes) != 1:
         return
     used, percent, size = sizes[0]
+    if not any(_stands_by(span, used, *one[:2]) for one in words):
+        return
     used |= union(one for one in span.quantities if one.mask & used)
     for start, end, _ in words:
         used |= mask(start, end)
     if any(not one.mask & used for one in span.quantities):
         return
+    denied = [one for one in span.negations if one.end <= words[0][0]]
+    used |= union(denied)
     for at, one in enumerate(_measures(span, used)):
         if at < _MOST:
             name = f"{min(kinds)}_percent" if percent else min(kinds)
-            node = Rank(by=one.measure, **cast("Any", {name: size}))
+            node = Rank(by=one.measure, negate=len(denied) == 1, **cast("Any", {name: size}))
             all_used = used | one.used
-            made = Clause(node, all_used, one.event, tuple(_tests(one.measure)), timed=True)
+            made = Clause(node, all_used, one.event, tuple(_tests(one.measure)), timed=True, positive=not denied)
             yield reading(span, "rank", made, all_used, "rank", {**one.features, "rank:percent": float(percent)})
+
+
+def _stands_by(span: Span, size: int, start: int, end: int) -> bool:
+    """Return whether how many there are stands beside the word that ranks, or before the people: "the 500 who ordered most"."""
+    first, last = (size & -size).bit_length() - 1, size.bit_length()
+    near = first <= start <= last + 1 or first - 1 <= end <= first
+    behind = span.lower(last + (span.lower(last) in {"of", "our", "the"}))
+    return near or behind == "who" or stem(behind) in lexicon.stems("people")
 
 
 def _compared(span: Span) -> int:
@@ -197,7 +211,7 @@ def _others(one: Measured, behind: Span, head: _Head) -> Iterator[tuple[Measured
 
 
 def _heads(span: Span) -> Iterator[_Head]:
-    than = [at for at in range(span.start, span.end) if span.lower(at) in {"than", "then"}]
+    than = [at for at in range(span.start, span.end) if span.lower(at) == "than" and not union(span.windows) >> at & 1]
     numbers = union(one for one in span.quantities if not one.quantity.times)
     factors = list(_factors(span))
     for start, end, factor in factors:

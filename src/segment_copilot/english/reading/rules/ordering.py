@@ -138,8 +138,8 @@ def _one_then(early: Clause, late: Clause, near: WindowAnchor | None, words: int
 
 def is_step(part: Clause) -> bool:
     """Return whether a part says that something was done, or several things in turn."""
-    if isinstance(part.condition, EventSequence):
-        return not part.condition.negate
+    if isinstance(part.condition, EventSequence):  # a further step would have to be about the same thing too
+        return not part.condition.negate and part.condition.same is UNSET
     return (
         isinstance(part.condition, EventCount)
         and part.positive

@@ -8,7 +8,7 @@ from typing import Any, Final, cast
 from msgspec import UNSET
 
 from segment_copilot.english import lexicon
-from segment_copilot.english.linking.names import Place
+from segment_copilot.english.linking.fields import Place
 from segment_copilot.english.reading.anchors import mask
 from segment_copilot.english.reading.meanings import Reading
 from segment_copilot.english.reading.rules.told import clause, counted, is_countable, order_words, said
@@ -16,7 +16,10 @@ from segment_copilot.english.reading.spans import Mention, Span, reading, union
 from segment_copilot.language import EventProperty
 from segment_copilot.language.nodes import PropertyTest, ValueObject
 
+_NEAR: Final = 3  # words
 _SIZES: Final = frozenset({"lt", "gt"})
+_OWNERS: Final = frozenset({"as", "they", "their", "theirs", "own", "still", "current", "currently", "now", "today"})
+"""Words of whose value it is: without one, "the same plan" is that of the step before (`same_thing.py`)."""
 
 
 def stored(span: Span, mention: Mention) -> Iterator[Reading]:
@@ -28,17 +31,34 @@ def stored(span: Span, mention: Mention) -> Iterator[Reading]:
     if not said_so or mention.event in {"", "*"} or len(kinds - {"eq"}) > 1:
         return
     kind = min(kinds - {"eq"}, default="eq")
+    if kind in _SIZES and not span.having(frozenset({"than"})):
+        return
     words = 0
     for start, end, _ in said_so:
         words |= mask(start, end)
+    lowers = {token.lower for token in span.found.tokens[span.start : span.end]}
+    if kind == "eq" and "same" in lowers and not lowers & _OWNERS:
+        return
     for place, trait, fields in _pairs(span, mention.event):
         if (kind in _SIZES) != (kind in _SIZES and place.numeric and trait.numeric):
             continue
         taken = words | fields
+        if not any(_beside(fields, start, end) for start, end, _ in said_so):
+            continue
         told = said(span, mention, taken)
-        if told is None or not is_countable(told.window) or any(not one.mask & taken for one in span.quantities):
+        if (
+            told is None
+            or place.path in {test.property for test in told.tests}
+            or not is_countable(told.window)
+            or any(not one.mask & taken for one in span.quantities)
+        ):
             continue
         yield _tested(span, mention, place, trait, kind, taken)
+
+
+def _beside(fields: int, start: int, end: int) -> bool:
+    """Return whether a word that relates two values stands near one of their names."""
+    return bool(fields & mask(max(start - _NEAR, 0), end + _NEAR))
 
 
 def _tested(span: Span, mention: Mention, place: Place, trait: Place, kind: str, taken: int) -> Reading:

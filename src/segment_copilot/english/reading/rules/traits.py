@@ -10,7 +10,8 @@ from typing import Any, Final, Literal, cast
 from msgspec import UNSET, Struct, structs
 
 from segment_copilot.english import lexicon
-from segment_copilot.english.linking.names import Place, Value
+from segment_copilot.english.linking.fields import Place
+from segment_copilot.english.linking.names import Value
 from segment_copilot.english.reading.amounts import (
     TEXTS,
     add,
@@ -135,7 +136,7 @@ def _tested(span: Span, chosen: Sequence[tuple[ValueAnchor, Value]]) -> Iterator
             used |= span.having(frozenset(TEXTS))
         if many > 1:
             add(features, "trait:not_twice")
-        exact = _exactly(span) if test.operator == "contains_any" else 0
+        exact = _exactly(span) if test.operator in {"contains", "contains_any"} else 0
         if exact and not negative | bool(turning & ~exact):
             used |= exact | union(one for one in span.fields if one.share == 1 and one.place.path == path)
             add(features, "trait:exactly")
