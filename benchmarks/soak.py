@@ -32,6 +32,7 @@ import httpx2
 from compare import machine
 from copilot import HERE, child, line
 from noisy_tenant import asked, fill
+from segment_copilot.activations.secrets import new_key
 from segment_copilot.audiences.schedules import Wanted
 from segment_copilot.embedded import Engines, start_engines
 from segment_copilot.resources import open_resources
@@ -432,6 +433,7 @@ def main() -> None:
             "WORKER_PORT": "0",
             "LOG_LEVEL": "error",
             "OUTGOING_ALLOW": "127.0.0.0/8",
+            "SECRETS_KEYS": new_key(),  # webhooks are signed
             "COPILOT_MODEL": "claude",
             "ANTHROPIC_API_KEY": "sk-bench",
             "ANTHROPIC_BASE_URL": f"http://127.0.0.1:{int(line(upstream))}",
