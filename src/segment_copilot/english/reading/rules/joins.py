@@ -107,7 +107,7 @@ def _contradict(one: Tree | None, two: Tree | None) -> bool:
     """Return whether nobody can be both: they have different values of one trait."""
     values = [
         {part.condition.property: part.condition.value for part in clauses(tree)
-         if isinstance(part.condition, UserProperty) and part.condition.operator == "eq" and not part.condition.negate}
+         if isinstance(part.condition, UserProperty) and part.condition.operator in {"eq", "equals_set"} and not part.condition.negate}
         for tree in (one, two)
     ]  # fmt: skip
     return any(values[0][name] != values[1][name] for name in values[0].keys() & values[1].keys())

@@ -123,7 +123,7 @@ def rank(span: Span) -> Iterator[Reading]:
 def _stands_by(span: Span, size: int, start: int, end: int) -> bool:
     """Return whether how many there are stands beside the word that ranks, or before the people: "the 500 who ordered most"."""
     first, last = (size & -size).bit_length() - 1, size.bit_length()
-    near = first <= start <= last + 1 or first - 1 <= end <= first
+    near = bool(size & mask(start, end)) or last <= start <= last + 1 or first - 1 <= end <= first
     behind = span.lower(last + (span.lower(last) in {"of", "our", "the"}))
     return near or behind == "who" or stem(behind) in lexicon.stems("people")
 
