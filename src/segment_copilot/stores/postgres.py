@@ -15,7 +15,7 @@ import asyncio
 import random
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, nullcontext, suppress
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn, Protocol, cast
 
 import asyncpg
 import structlog
@@ -307,7 +307,10 @@ class Postgres:
     async def _session(self) -> AsyncGenerator[tuple[Any, asyncio.Event]]:
         """Open a connection outside the pool, and an event that is set when it is lost."""
         raw: Any = await asyncpg.connect(
-            self._url, timeout=_SILENCE_SECONDS, command_timeout=_SILENCE_SECONDS, server_settings=_SERVER_SETTINGS
+            self._url,
+            timeout=cast("int", _SILENCE_SECONDS),  # asyncpg's annotation: it takes a fraction too
+            command_timeout=_SILENCE_SECONDS,
+            server_settings=_SERVER_SETTINGS,
         )
         lost = asyncio.Event()
         try:

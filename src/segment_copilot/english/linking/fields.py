@@ -182,13 +182,15 @@ def field_of(item: Property, meanings: Mapping[str, tuple[tuple[str, ...], ...]]
             values.setdefault(key, sample)
             for meant in meanings.get(sample, ()):
                 values.setdefault(meant, sample)
-    if set(_CURRENCIES) & {str(sample) for sample in item.samples}:
-        values |= {(stem(name),): code for code, names in _CURRENCIES.items() if code in item.samples for name in names}
+    if _CURRENCY_WORDS.keys() & {str(sample) for sample in item.samples}:
+        values |= {
+            (stem(name),): code for code, names in _CURRENCY_WORDS.items() if code in item.samples for name in names
+        }
     named = () if english(own) else head(item)
     return Field(item, named or tuple(grammar.concept(word) for word in own), {**glossed(item), **values})
 
 
-_CURRENCIES = {
+_CURRENCY_WORDS: Final = {
     "USD": ("dollars", "bucks"),
     "EUR": ("euros",),
     "GBP": ("pounds", "sterling"),

@@ -122,8 +122,9 @@ def _read(text: str, question: Question) -> Happened | None:
         node = one.definition.conditions[0]
         if one.left or one.probability < _LEAST or len(one.definition.conditions) > 1 or one.definition.exclude:
             continue
-        once = EventCount(node.event_type) if isinstance(node, EventCount) else None
-        if once is not None and isinstance(node, EventCount) and structs.replace(node, where=UNSET) == once:
+        if not isinstance(node, EventCount) or not isinstance(node.event_type, str):
+            continue
+        if structs.replace(node, where=UNSET) == EventCount(node.event_type):
             where = () if node.where is UNSET else node.where
             if _is_named(node.event_type, understood.found) and not isinstance(where, WhereGroup):
                 notes = dict.fromkeys(note for _, note in (*understood.found.sentence.notes, *one.reading.notes))
@@ -131,7 +132,7 @@ def _read(text: str, question: Question) -> Happened | None:
     return None
 
 
-def _is_named(event: str | list[str], found: Anchors) -> bool:
+def _is_named(event: str, found: Anchors) -> bool:
     """Return whether a word is of an event type's name or description: "category" alone is a property of it."""
     return any(found.names.events[number].name == event for rows in found.evidence for number, _, _ in rows)
 

@@ -55,7 +55,7 @@ class Question:
         self._places: dict[str, list[int]] = {}
         for at, lower in enumerate(self.lowers):
             self._places.setdefault(lower, []).append(at)
-        self.known: dict[tuple[object, ...], Any] = {}  # what words were found to name: many ways ask for the same
+        self.known: dict[object, Any] = {}  # what words were found to name: many ways ask for the same
         self.context = context
         self.names = context.names
         self.user = user

@@ -17,6 +17,7 @@ from segment_copilot.english.reading.rules import (
     in_between,
     joins,
     labels,
+    leaning,
     lists,
     measures,
     occurrences,
@@ -440,7 +441,7 @@ def _without_end(span: Span) -> int:
 
 
 def _leaves_of(span: Span) -> Iterator[Reading]:
-    for rule in trait_rules.RULES:
+    for rule in (*trait_rules.RULES, *leaning.RULES):
         yield from rule.make(span)
     for leaf in (
         asides.greeted,

@@ -1,4 +1,4 @@
-"""Rules of who people are: traits, segments, and parts that say nothing by themselves or lean on another part."""
+"""Rules of who people are: traits, segments, a share of all."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from typing import Any, Final, Literal, cast
 
-from msgspec import UNSET, Struct, structs
+from msgspec import UNSET, Struct
 
 from segment_copilot.english import lexicon
 from segment_copilot.english.linking.fields import Place
@@ -22,10 +22,9 @@ from segment_copilot.english.reading.amounts import (
     test_of,
     text_test,
     truth,
-    value_tests,
 )
 from segment_copilot.english.reading.anchors import FieldAnchor, QuantityAnchor, ValueAnchor, WindowAnchor, mask
-from segment_copilot.english.reading.meanings import Clause, Fragment, Joined, Reading, opposite
+from segment_copilot.english.reading.meanings import Clause, Joined, Reading, opposite
 from segment_copilot.english.reading.shares import words_about
 from segment_copilot.english.reading.spans import Span, one_tree, reading, union
 from segment_copilot.english.times.date_tests import anniversary, date_tests
@@ -453,68 +452,6 @@ def _sample(span: Span) -> Iterator[Reading]:
     yield reading(span, "sample", Clause(node, used | one.mask | salt.mask), used | one.mask, "sample", {})
 
 
-def _window(span: Span) -> Iterator[Reading]:
-    """In the last 30 days: only when, of what stands beside it."""
-    if len(span.windows) == 1:
-        yield reading(span, "window", None, span.windows[0].mask, "", {}, window=span.windows[0])
-
-
-def _empty(span: Span) -> Iterator[Reading]:
-    """Users; show me everyone; I would love to know: nobody in particular."""
-    if span.end - span.start == 1 and span.lower(span.start) == "not" and span.lower_after == "(":
-        yield reading(span, "empty", None, span.mask, "", {})  # what is in the bracket is taken out
-        return
-    if not span.found.content & span.mask:
-        yield reading(span, "empty", None, span.pronouns, "", {})
-        return
-    mentioned = span.windows or span.quantities or span.values or span.segments or span.negations
-    words, listed = span.having(lexicon.stems("chat")), lexicon.words("chat")
-    for at in range(span.start, span.end):
-        if span.lower(at) not in listed and any(how == "own" for _, how, _ in span.found.evidence[at]):
-            words &= ~(1 << at)  # "booked" is what was done, though "book" is chat
-    if not mentioned and not span.found.content & span.mask & ~words:
-        yield reading(
-            span, "chat", None, span.mask, "", {"chat:words": min((span.found.content & span.mask).bit_count(), 6)}
-        )
-
-
-_DID: Final = frozenset({"did", "do", "done", "does", "so", "yes", stem("does"), stem("done")})
-"""Words for what was said to be done: "did in June", "in June yes"."""
-_SINCE: Final = frozenset({stem("since"), stem("afterwards"), stem("thereafter")})
-
-
-def _fragment(span: Span) -> Iterator[Reading]:
-    """But not in the last 7 days; but fewer than 10; but not shoes: of the event that was spoken of before."""
-    if len(span.windows) > 1 or len(span.negations) > 1 or len(span.quantities) > 1:
-        return
-    when, number = union(span.windows), span.quantities[0] if span.quantities else None
-    events = dict.fromkeys(value.place.event for anchor in span.values for value in anchor.values if value.place.event)
-    for event in events or ("",):
-        tests = value_tests(span, event, when) if event else None
-        back = span.having(_SINCE) if span.negations and not span.windows else 0
-        again = span.having(_DID) if not span.mentions else 0
-        if not tests and not number and not back and not (span.windows and (span.negations or span.pronouns or again)):
-            continue
-        used = (
-            when | back | again | union(span.negations) | (tests.used if tests else 0) | (number.mask if number else 0)
-        )
-        part = Fragment(
-            used,
-            bool(span.negations),
-            number,
-            tests.tests if tests else (),
-            span.windows[0].window if span.windows else None,
-            since=bool(back),
-        )
-        features: dict[str, float] = {
-            "fragment:value": float(bool(tests)),
-            "fragment:number": float(bool(number)),
-            "fragment:window": float(bool(when)),
-        }
-        made = reading(span, "fragment", None, used, "event", features, fragment=part)
-        yield structs.replace(made, fragment=structs.replace(part, used=used))
-
-
 RULES: Final = (
     Rule("values", _values),
     Rule("truths", _truths),
@@ -525,10 +462,5 @@ RULES: Final = (
     Rule("free", _free),
     Rule("segments", _segments),
     Rule("sample", _sample),
-    Rule("window", _window),
-    Rule("empty", _empty),
-    Rule("fragment", _fragment),
 )
-"""Every way to say who people are, and the parts that lean on others."""
-
-__all__ = ["RULES", "UNSET", "FieldAnchor", "Rule", "lexicon"]
+"""Every way to say who people are."""
