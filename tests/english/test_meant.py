@@ -30,7 +30,9 @@ from segment_copilot.english.reading.same import members
         ("shop", "have paid us north of 200 dollars", "sum(order_placed.total)>200"),
         ("media", "100+ min of podcast this week", 'sum("Podcast Played".minutesListened)≥100 this week'),
         ("saas", "NPS below 7", "count(nps_submitted[score<7])≥1"),
+        ("shop", "looked at 3+ products priced over 150 last week", "count(product_viewed[price>150])≥3 last week"),
         # which
+        ("saas", "moved their plan to business", "count(plan_changed[to_plan=business])≥1"),
         ("saas", "two or more P1s", "count(ticket_created[priority=P1])≥2"),
         ("saas", "moved from starter to team", "count(plan_changed[from_plan=starter & to_plan=team])≥1"),
         ("gym", "basic plan", "plan=basico"),

@@ -323,3 +323,21 @@ def test_an_audience_comes_before_the_refusal_of_a_question_that_nobody_asked():
     calls, _ = after("average order value over 80")
 
     assert calls[0].name in {"propose_segment", "ask_user"}
+
+
+@pytest.mark.parametrize(
+    "text", ["more orders this month than last month", "at least one order over 80 last week", "bottom 10% by orders"]
+)
+def test_what_says_how_much_of_each_asks_for_people(text: str):
+    calls, _ = after(text)
+
+    assert calls[0].name in {"propose_segment", "ask_user"}
+
+
+@pytest.mark.parametrize(
+    "text", ["orders over 80 last week", "were there more orders this month than last month?", "top 5 products viewed"]
+)
+def test_what_speaks_of_things_is_a_question_as_before(text: str):
+    calls, _ = after(text)
+
+    assert calls[0].name not in {"propose_segment", "ask_user"}

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from msgspec import Struct, structs
+from msgspec import UNSET, Struct, structs
 from rapidfuzz import fuzz, process, utils
 
 from segment_copilot.english import lexicon
@@ -26,10 +26,11 @@ from segment_copilot.english.questions.intents import (
 )
 from segment_copilot.english.questions.leaning import GATE, LONG, plain, question_in
 from segment_copilot.english.questions.open_words import answered, ask_about
+from segment_copilot.english.times.phrases import comparator
 from segment_copilot.english.words.languages import said_in_english_only
 from segment_copilot.english.words.lexer import Token, depth, read
 from segment_copilot.errors import InvalidDefinition
-from segment_copilot.language import decode, encode, meaning
+from segment_copilot.language import Condition, EventCount, MeasureCompare, Rank, decode, encode, meaning
 from segment_copilot.language.decode import MAX_DEPTH
 from segment_copilot.language.describe import describe
 from segment_copilot.language.edits import difference
@@ -163,9 +164,10 @@ def _read(before: Said, text: str, context: Context, reads: Reads) -> Said:
     if understood is not None and understood.intent.answer == "count":
         said = _audience(understood.slots.text, reads, counts=True)
         return structs.replace(said, things="people" not in understood.slots.classes)
-    if understood is not None and understood.intent.refuse and not _begins_a_question(text):
+    if understood is not None and not _begins_a_question(text):
         people = _audience(text, reads)  # "average visit longer than 80 minutes" asks for people
-        understood = None if _says_whom(people) else understood
+        whom = _says_whom(people) if understood.intent.refuse else _says_how_much(people, read(text))
+        understood = None if whom else understood
     if understood is not None:
         return Said(text, question=understood)
     if edit is not None:
@@ -214,6 +216,34 @@ def _says_whom(found: Said) -> bool:
     return isinstance(found.outcome, Drafted | Asked) or (
         isinstance(found.outcome, Refused) and bool(found.outcome.without)
     )
+
+
+def _says_how_much(found: Said, tokens: Sequence[Token]) -> bool:
+    """Return whether people were understood by how often or how much: "more visits this month than last", "at least one refund"."""
+    outcome = found.outcome
+    drafts = [outcome] if isinstance(outcome, Drafted) else []
+    drafts += [one.draft for one in outcome.options] if isinstance(outcome, Asked) else []
+    at_least_one = any(
+        (compared := comparator(tokens, at)) is not None
+        and any(token.lower in _ONE for token in tokens[compared[1] : compared[1] + 1])
+        for at in range(len(tokens))
+    )
+    return bool(drafts) and all(at_least_one or any(map(_is_much, one.definition.conditions)) for one in drafts)
+
+
+_ONE: Final = frozenset({"once", "one"})
+
+
+def _is_much(condition: Condition) -> bool:
+    match condition:
+        case Rank():  # "top 5 products" are no people
+            return condition.top_percent is not UNSET or condition.bottom_percent is not UNSET
+        case MeasureCompare():
+            return True
+        case EventCount():
+            return (condition.operator, condition.value) != ("gte", 1)
+        case _:
+            return False
 
 
 def _is_wish(text: str) -> bool:

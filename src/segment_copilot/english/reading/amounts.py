@@ -297,13 +297,12 @@ def _direction(span: Span, anchor: ValueAnchor, found: Sequence[Value]) -> Value
 
     "From starter to team" is of `from_plan` and `to_plan`.
     """
-    if (named := next((value for value in found if beside(span, anchor, value.place)), None)) is not None:
-        return named
+    named = [value for value in found if beside(span, anchor, value.place)] or found  # "the plan to team" names both
     at = anchor.start - 1
     while span.lower(at) in {"the", "a", "an", "our"}:
         at -= 1
     wanted = _DIRECTIONS.get(span.lower(at), frozenset())
-    return next((value for value in found if wanted & {*stems_of(value.place.path)}), found[0])
+    return next((value for value in named if wanted & {*stems_of(value.place.path)}), named[0])
 
 
 TEXTS: Final[Mapping[str, PropertyOperator]] = {

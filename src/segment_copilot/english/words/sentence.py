@@ -172,7 +172,8 @@ def _rewrite(
 
 
 _LATELY: Final = frozenset({"last", "past", "next", "previous", "latest", "coming"})
-_LENGTHS: Final = frozenset({"days", "weeks", "months", "years", "hours", "day", "week", "month", "year"})
+_LENGTHS: Final = frozenset({"days", "weeks", "months", "years", "hours"})
+"""Not "week": "over 150 last week" are 150 of something, last week."""
 _COMPARED: Final = frozenset(
     {"less", "more", "fewer", "greater", "higher", "lower", "superior", "inferior", "bigger", "smaller"}
 )
