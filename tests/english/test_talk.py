@@ -335,7 +335,7 @@ def test_what_says_how_much_of_each_asks_for_people(text: str):
 
 
 @pytest.mark.parametrize(
-    "text", ["orders over 80 last week", "were there more orders this month than last month?", "top 5 products viewed"]
+    "text", ["orders last week", "were there more orders this month than last month?", "top 5 products viewed"]
 )
 def test_what_speaks_of_things_is_a_question_as_before(text: str):
     calls, _ = after(text)

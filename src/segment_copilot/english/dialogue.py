@@ -30,7 +30,7 @@ from segment_copilot.english.times.phrases import comparator
 from segment_copilot.english.words.languages import said_in_english_only
 from segment_copilot.english.words.lexer import Token, depth, read
 from segment_copilot.errors import InvalidDefinition
-from segment_copilot.language import Condition, EventCount, MeasureCompare, Rank, decode, encode, meaning
+from segment_copilot.language import Condition, MeasureCompare, Rank, decode, encode, meaning
 from segment_copilot.language.decode import MAX_DEPTH
 from segment_copilot.language.describe import describe
 from segment_copilot.language.edits import difference
@@ -165,8 +165,8 @@ def _read(before: Said, text: str, context: Context, reads: Reads) -> Said:
         said = _audience(understood.slots.text, reads, counts=True)
         return structs.replace(said, things="people" not in understood.slots.classes)
     if understood is not None and not _begins_a_question(text):
-        people = _audience(text, reads)  # "average visit longer than 80 minutes" asks for people
-        whom = _says_whom(people) if understood.intent.refuse else _says_how_much(people, read(text))
+        # "average visit longer than 80 minutes" asks for people
+        whom = _says_whom(_audience(text, reads)) if understood.intent.refuse else _says_how_much(text, reads)
         understood = None if whom else understood
     if understood is not None:
         return Said(text, question=understood)
@@ -218,20 +218,21 @@ def _says_whom(found: Said) -> bool:
     )
 
 
-def _says_how_much(found: Said, tokens: Sequence[Token]) -> bool:
-    """Return whether people were understood by how often or how much: "more visits this month than last", "at least one refund"."""
-    outcome = found.outcome
+def _says_how_much(text: str, reads: Reads) -> bool:
+    """Return whether people are understood by how much of each: "more visits this month than last", "at least one refund"."""
+    tokens = read(text)
+    compared = [found[1] for at in range(len(tokens)) if (found := comparator(tokens, at)) is not None]
+    at_least_one = any(token.lower in _ONE for end in compared for token in tokens[end : end + 1])
+    if not at_least_one and not any(token.lower in _MUCH for token in tokens):
+        return False
+    outcome = _audience(text, reads).outcome
     drafts = [outcome] if isinstance(outcome, Drafted) else []
     drafts += [one.draft for one in outcome.options] if isinstance(outcome, Asked) else []
-    at_least_one = any(
-        (compared := comparator(tokens, at)) is not None
-        and any(token.lower in _ONE for token in tokens[compared[1] : compared[1] + 1])
-        for at in range(len(tokens))
-    )
     return bool(drafts) and all(at_least_one or any(map(_is_much, one.definition.conditions)) for one in drafts)
 
 
 _ONE: Final = frozenset({"once", "one"})
+_MUCH: Final = frozenset({"%", "percent", "cent", "than", "as"})
 
 
 def _is_much(condition: Condition) -> bool:
@@ -240,8 +241,6 @@ def _is_much(condition: Condition) -> bool:
             return condition.top_percent is not UNSET or condition.bottom_percent is not UNSET
         case MeasureCompare():
             return True
-        case EventCount():
-            return (condition.operator, condition.value) != ("gte", 1)
         case _:
             return False
 

@@ -37,7 +37,7 @@ def _one(condition: Mapping[str, Any]) -> str:
         case "user_property":
             return not_ + _tested(condition)
         case "segment_membership":
-            return f"{not_}{condition['operator'].replace('_', ' ')} segment {condition['segment_id']}"
+            return f"{not_}{condition.get('operator', 'in').replace('_', ' ')} segment {condition['segment_id']}"
         case "event_sequence":
             return f"{not_}{_sequence(condition)}"
         case "event_periods":
