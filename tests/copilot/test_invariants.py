@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Generator, Sequence
 from typing import Any
 
@@ -76,6 +77,9 @@ ENDS = st.sampled_from(
 )
 TURNS = st.lists(st.tuples(st.lists(PIECES, max_size=4), ENDS), min_size=1, max_size=5)
 
+_CALLS = itertools.count()
+"""Numbers of calls: none is used twice, as the address of something that is gone would be."""
+
 
 def turn(pieces: list[Any], end: str) -> Any:
     """One turn of a script."""
@@ -84,7 +88,7 @@ def turn(pieces: list[Any], end: str) -> Any:
         steps: list[Any] = []
         made: list[ToolCall] = []
         for number, (kind, what) in enumerate(pieces):
-            call_id = f"c{len(request.messages)}_{request.max_tokens}_{number}_{id(steps)}"
+            call_id = f"c{len(request.messages)}_{request.max_tokens}_{number}_{next(_CALLS)}"
             match kind:
                 case "text":
                     steps.append(models.TextDelta(what))

@@ -21,6 +21,7 @@ from tests.support.language.reference import (
     IDENTIFY,
     Person,
     Reading,
+    _identity,
     _is_named,
     _millionths,
     measure_of,
@@ -219,16 +220,20 @@ class Judge(msgspec.Struct):
         return reading.holds(condition, universe[person.user_id], self.clock)
 
     def sequence(self, what: Any, person: Person) -> bool:
-        steps, strict, banned, longest = what
+        steps, strict, banned, longest, same = what
         barred = [one for events in banned for one in self.found(events, person)]
         (first, _), *rest = steps
         for start in self.found(first, person):
+            held = [_identity(look_up(start.payload, path)) for path in same]
+            if None in held:
+                continue
             reached = [start]
             for events, within in rest:
                 reached = [
                     one
                     for one in self.found(events, person)
-                    if any(self.may_follow(before, one, within, barred, person, strict=strict) for before in reached)
+                    if [_identity(look_up(one.payload, path)) for path in same] == held
+                    and any(self.may_follow(before, one, within, barred, person, strict=strict) for before in reached)
                 ]
             if any(
                 longest is None or (one.occurred_at - start.occurred_at).total_seconds() <= 60 * longest

@@ -111,6 +111,8 @@ def with_strings(item: Any, text: str) -> Any:
         changed["event_type"] = with_names(item["event_type"], text)
     for name in item.keys() & {"events", "none_between"}:
         changed[name] = [with_names(step, text) if isinstance(step, str) else step for step in changed[name]]
+    if "same" in item:
+        changed["same"] = [as_path(text)]
     if "salt" in item:
         changed["salt"] = text or "s"
     if "operator" in item and compares_strings(item):
@@ -223,6 +225,7 @@ def in_every_place() -> Json:
         ),
         {"type": "event_sequence", "events": [NAME, match | {"within": "1d"}, NAME], "none_between": [match]},
         {"type": "event_sequence", "events": [{"event_type": [NAME, NAME]}, NAME], "none_between": [NAME]},
+        {"type": "event_sequence", "events": [NAME, NAME], "same": [NAME]},
         {
             "type": "measure_compare",
             "left": {"measure": "sum", "property": "p"} | match,
