@@ -181,10 +181,27 @@ EXPECTED = [
     ("days_active", {"bottom_percent": 0.001}, "a"),
 ]
 
+TRAITS = range(8)
+"""More traits than are read each by itself: read at once, each keeps a newest value of its own."""
+
 STEPS = range(8)
 """More sequences than a chain has levels of `IN`: what does not fit begins another one beside it."""
 
 CASES = [
+    *(
+        Case(
+            f"traits that are read at once, {logic}",
+            group(logic, *(trait("eq", 1, property=f"p{number}") for number in TRAITS)),
+            [
+                Event(user, "context_identified", AS_OF - timedelta(minutes=90 - number), {f"p{number}": value})
+                for user, left_out in zip("abcdefghi", [None, *TRAITS], strict=True)
+                for number in TRAITS
+                for value in [0 if number == left_out else 1]
+            ],
+            expected,
+        )
+        for logic, expected in [("AND", "a"), ("OR", "abcdefghi")]
+    ),
     Case(
         "more conditions than are narrowed one by another: each of them holds",
         group("AND", *({"type": "event_sequence", "events": [f"view_{step}", f"cart_{step}"]} for step in STEPS)),
