@@ -104,7 +104,8 @@ def test_it_starts_answers_and_shows_its_pages_in_a_clean_environment(started: t
         base_url=runtime.url, timeout=60, headers={"Authorization": f"ApiKey {runtime.api_key}"}
     ) as client:
         pages = {
-            path: client.get(path) for path in ("/console/", "/docs/index.html", "/docs/quickstart.html", "/llms.txt")
+            path: client.get(path, follow_redirects=True)
+            for path in ("/console/", "/docs/index.html", "/docs/quickstart.html", "/llms.txt")
         }
         segments = client.get("/api/segments/").json()
         card = client.get("/api/copilot/capabilities/").json()
