@@ -47,6 +47,7 @@ await page.keyboard.press("Enter");
 await page.getByText("DRAFT", { exact: true }).waitFor();
 await page.getByText("Conditions, how it comes about, SQL").click();
 await page.getByText("HOW IT COMES ABOUT").waitFor();
+await page.locator("p.near").first().waitFor();
 told.near = await page.locator("p.near").allInnerTexts();
 await look("draft");
 await page.getByText("Edit", { exact: true }).click();
