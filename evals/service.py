@@ -175,19 +175,30 @@ async def _compute(client: httpx2.AsyncClient, dataset: Dataset) -> None:
         await _settled(client)
 
 
-async def _posted(client: httpx2.AsyncClient, path: str, body: Any, status: int) -> dict[str, Any]:
-    response = await client.post(path, content=msgspec.json.encode(body), headers={"content-type": "application/json"})
-    if response.status_code != status:
-        raise HarnessError(f"POST {path} answered {response.status_code}: {response.text[:500]}")
-    return response.json()
-
-
 class _NotYet(Exception):
     """The service is not done yet: ask again in a moment."""
 
 
 def _until() -> Any:
     return stamina.retry_context(on=_NotYet, timeout=_LOADED_SECONDS, attempts=None, wait_initial=0.02, wait_max=0.25)
+
+
+async def _posted(client: httpx2.AsyncClient, path: str, body: Any, status: int) -> dict[str, Any]:
+    """Return the answer; where a store is away (503, and nothing was done) it is asked again, as any client would."""
+    content = msgspec.json.encode(body)
+    async for attempt in _until():
+        with attempt:
+            response = await client.post(path, content=content, headers={"content-type": "application/json"})
+            if response.status_code == _AWAY and attempt.num < _ATTEMPTS:
+                raise _NotYet
+            if response.status_code != status:
+                raise HarnessError(f"POST {path} answered {response.status_code}: {response.text[:500]}")
+            return response.json()
+    raise AssertionError
+
+
+_AWAY: Final = 503
+_ATTEMPTS: Final = 20
 
 
 async def _forwarded(client: httpx2.AsyncClient) -> None:
