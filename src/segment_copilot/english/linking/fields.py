@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from typing import Final, Literal
 
 from msgspec import Struct
@@ -33,6 +33,7 @@ def spoken(name: str) -> str:
     return _SEPARATORS.sub(" ", _CAMEL.sub(" ", name)).strip()
 
 
+@lru_cache(maxsize=16_384)
 def stems_of(text: str) -> tuple[str, ...]:
     """The stems of a name or value, two-word nouns joined, in order."""
     return tuple(token.stem for token in read(spoken(text)) if token.kind != "sign")
