@@ -28,8 +28,8 @@ from segment_copilot.language.lengths import EARLIEST, LATEST, MICROSECOND
 from segment_copilot.stores.clickhouse import ClickHouse, Session
 from segment_copilot.stores.merging import ALIKE, ROWS
 from segment_copilot.stores.postgres import Postgres
-from tests.support.language.data_sets import SEGMENT_IDS, DataSet, deliver, draw_world, load_data_set
-from tests.support.language.reference import Event
+from tests.support.language.data_sets import SEGMENT_IDS, DataSet, deliver, draw_world, load_data_set, say
+from tests.support.language.reference import IDENTIFY, Event, Said
 from tests.support.language.strategies import Draw
 
 Json = dict[str, Any]
@@ -274,6 +274,35 @@ async def test_whatever_the_clock_does_to_somebody_is_seen(module_clickhouse: Cl
         assert f"mover {index}" in named, story
         assert not {user for user in named if user.startswith("still")}, story
         assert found[0] == named & new[index], story
+
+
+@pytest.fixture(scope="module")
+async def persons(module_postgres: Postgres, module_clickhouse: ClickHouse) -> DataSet:
+    """A tenant with a person of three ids, who bought by one, is known by another, and viewed by a third."""
+    tenant = await Tenants(module_postgres).create("persons")
+    said = (Said("alias", "anon 1", "person"), Said("alias", "anon 2", "person"))
+    happened = (
+        Event("anon 1", "buy", LONG_AGO),
+        Event("person", IDENTIFY, LONG_AGO, {"born": "1999-01-01"}),
+        Event("anon 2", "view", BETWEEN),
+        Event("stranger", "buy", LONG_AGO),
+    )
+    await deliver(module_postgres, module_clickhouse, tenant, deliveries=happened)
+    await say(module_postgres, module_clickhouse, tenant, said)
+    return DataSet(0, draw_world(0), tenant, happened, {}, said)
+
+
+@pytest.mark.parametrize("touched", [["person"], ["anon 1"], ["anon 2"], []], ids=["person", "one", "other", "clock"])
+async def test_a_person_is_evaluated_by_the_rows_of_all_their_ids(
+    module_clickhouse: ClickHouse, persons: DataSet, touched: list[str]
+):
+    """Something arrived for one of the ids, or an event's time came: what the others did and say counts all the same."""
+    conditions = [count(), count("view"), trait("is_set")]
+    asked = ask(persons, [{"logic": "AND", "conditions": [one]} for one in conditions], SINCE, AS_OF)
+    async with module_clickhouse.session(purpose="compute") as session:
+        named, found = await evaluate(session, asked, since=SINCE, touched=touched)
+    assert (await keys_of(module_clickhouse, ["person"]))["person"] in named
+    assert found == {index: {"person"} for index in range(len(conditions))}
 
 
 def test_instants_of_one_of_two_ranges():
