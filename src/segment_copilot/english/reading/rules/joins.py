@@ -26,6 +26,7 @@ from segment_copilot.english.reading.rules.sharing import (
     Rule,
     agreement,
     both,
+    both_segments,
     leans,
     recalled,
     shared,
@@ -250,7 +251,7 @@ def _except(one: Reading, two: Reading, between: Between, found: Anchors) -> Ite
     features: dict[str, float] = {"except": 1, "except:from_all": float(one.tree is None)}
     if isinstance(two.tree, Joined) and two.tree.logic == "AND":
         features["except:of_and"] = 1
-    features |= agreement(one, two, found, "except") | recalled(one, two, found)
+    features |= both_segments(one, two) | recalled(one, two, found)
     if isinstance(two.tree, Joined) and two.tree.logic == "AND" and not _bracket(between, found):
         yield both(
             one,

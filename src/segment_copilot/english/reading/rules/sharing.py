@@ -73,10 +73,8 @@ def leans(one: Reading) -> bool:
 
 def agreement(one: Reading, two: Reading, found: Anchors, name: str) -> dict[str, float]:
     """Say whether two parts are of one thing, as in "opened or clicked an email", or both of segments."""
-    parts = (*clauses(one.tree)[-1:], *clauses(two.tree)[:1])
-    segments = sum(isinstance(part.condition, SegmentMembership) for part in parts)
-    if segments:
-        return {f"{'both' if segments == len(parts) else 'one'}:segments": 1}
+    if segments := both_segments(one, two):
+        return segments
     left, right = last_event(one.tree), next((part for part in clauses(two.tree) if part.event), None)
     if left is None or right is None:
         return {}
@@ -84,6 +82,13 @@ def agreement(one: Reading, two: Reading, found: Anchors, name: str) -> dict[str
         return {f"same_event:{name}": 1}
     mine, other = found.names.things(left.event), found.names.things(right.event)
     return {f"agree:{name}": 1} if mine & other else {}
+
+
+def both_segments(one: Reading, two: Reading) -> dict[str, float]:
+    """Say whether one of two parts is of a segment, or both are; nothing where neither is."""
+    parts = (*clauses(one.tree)[-1:], *clauses(two.tree)[:1])
+    segments = sum(isinstance(part.condition, SegmentMembership) for part in parts)
+    return {f"{'both' if segments == len(parts) else 'one'}:segments": 1} if segments else {}
 
 
 def recalled(one: Reading, two: Reading, found: Anchors) -> dict[str, float]:
