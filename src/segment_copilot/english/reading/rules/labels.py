@@ -31,11 +31,8 @@ def label(span: Span) -> Iterator[Reading]:
 
 def _takes_out(span: Span) -> bool:
     """Return whether it begins by saying who is left out: that names nothing."""
-    return any(
-        one.end <= span.start or one.start == span.start
-        for one in span.found.joints
-        if one.kind in {"except", "without"}
-    )
+    out = (one for one in span.found.joints if one.kind == "except")
+    return span.lower(span.start) == "without" or any(one.end <= span.start or one.start == span.start for one in out)
 
 
 def title(span: Span) -> Iterator[Reading]:
