@@ -249,6 +249,7 @@ def _inner(found: Anchors) -> int:
         *longest(found.segments),
         *longest(found.values),
         *longest(found.money_metrics),
+        *(one for one in found.negations if one.kind == "other"),
     ):
         held |= one.mask & ~(1 << one.start)
     for one in found.fields:
