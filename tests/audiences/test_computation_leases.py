@@ -72,7 +72,9 @@ async def members(resources: Resources, tenant: Tenant, segment: Segment) -> lis
 
 def together(resources: Resources, clickhouse: ClickHouse) -> Together:
     postgres, recent = resources.postgres, timedelta(hours=72)
-    planning = Planning(Discovery(postgres), References(postgres), resources.identity_links)
+    planning = Planning(
+        Discovery(postgres), References(postgres), resources.identity_links, spread=clickhouse.is_spread
+    )
     kept = KeptSlots(postgres, clickhouse, recent=recent)
     return Together(postgres, clickhouse, Arrivals(postgres, recent=recent), planning, kept)
 

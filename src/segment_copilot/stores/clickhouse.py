@@ -209,6 +209,11 @@ class ClickHouse:
         watch_pool(self, self._name, _looking(self._free, self._idle, pool))
 
     @property
+    def is_spread(self) -> bool:
+        """Whether users are on several servers, each of which answers about its own."""
+        return False
+
+    @property
     def database(self) -> str:
         """The name of the database that tables are in."""
         return self._options["database"]

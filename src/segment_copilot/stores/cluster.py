@@ -127,6 +127,11 @@ class Cluster(ClickHouse):
         self._shards: dict[int, Shard] = {}
         self._meeting = asyncio.Lock()
 
+    @property
+    def is_spread(self) -> bool:
+        """Whether users are on several servers, each of which answers about its own."""
+        return True
+
     async def hosts(self) -> list[Host]:
         """Ask the server of the URL for the servers of the cluster; raises Unavailable when it knows no such cluster."""
         if self._beside is not None:  # whose user may look
