@@ -173,7 +173,8 @@ async def ask(resources: Resources, tenant: Tenant, answers: dict[str, Any], bou
 
 async def ask_ranks(resources: Resources, tenant: Tenant, answers: dict[str, Any], rarest: int) -> None:
     """Ask for places among all users in every way in which a plan is run."""
-    ranking = definition(TOP, RAREST, {**RAREST, "negate": True}, IN_MADRID, logic="OR")
+    either = {"type": "group", "logic": "OR", "conditions": [TOP, IN_MADRID]}
+    ranking = definition({**RAREST, "negate": True}, either)
     preview = await resources.previews.preview(tenant, ranking, as_of=NOW, limit=9, breakdown=True)
     answers["ranks"] = (preview.universe, preview.matched_users, preview.sample_user_ids, preview.conditions)
     preview = await resources.previews.preview(tenant, ranking, as_of=NOW, sensitivity=True)
@@ -212,4 +213,6 @@ async def test_every_use_case_answers_as_on_one_server(resources: Resources, clu
     for subject, answer in wanted.items():
         assert found[subject] == answer, subject
     assert all(any(told) for told in (wanted["members"], wanted["changes"], wanted["look-ups"].values()))
+    assert 0 < wanted["ranks"][1] < wanted["ranks"][0]
+    assert any(one.measured["place"] for one in wanted["explained place of user-05"][2].conditions[:2])
     assert len(await cluster.shards()) == 2
