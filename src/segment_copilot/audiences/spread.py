@@ -32,7 +32,7 @@ Key = Callable[[str], Any]
 
 
 class Told(Struct, frozen=True):
-    """What one shard tells of a span: how many users come *before* it, and *values* in it with how many users come up to each.
+    """Holds what one shard tells of a span: how many users come *before* it, and *values* in it with how many users come up to each.
 
     With *is_whole* those are all values that the shard has there.
     """
@@ -44,7 +44,7 @@ class Told(Struct, frozen=True):
 
     @property
     def inside(self) -> int:
-        """How many users are in the span."""
+        """The number of users in the span."""
         return self.running[-1] if self.running else 0
 
 

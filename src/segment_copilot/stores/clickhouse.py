@@ -198,6 +198,8 @@ class ClickHouse:
     anything else the server refuses. A query's parameter `tenant` says whose it is.
     """
 
+    is_spread = False  # over several servers, each of which answers about its own users
+
     def __init__(self, options: Mapping[str, Any], *, pool: int, of_one: int = 0) -> None:
         self._options = options
         self._free = FairTurns(pool, of_one=of_one or pool, late="Every ClickHouse connection is busy.")
@@ -207,11 +209,6 @@ class ClickHouse:
         self.aside = Aside()  # for whoever writes long queries, too: there is one thread for all of it
         self._name = "clickhouse_read" if of_one else "clickhouse"
         watch_pool(self, self._name, _looking(self._free, self._idle, pool))
-
-    @property
-    def is_spread(self) -> bool:
-        """Whether users are on several servers, each of which answers about its own."""
-        return False
 
     @property
     def database(self) -> str:

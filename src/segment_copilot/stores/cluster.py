@@ -107,6 +107,8 @@ class Shard:
 class Cluster(ClickHouse):
     """Several shards. All methods raise what `ClickHouse` raises, with the name of a shard that is away, and NotOverShards."""
 
+    is_spread = True
+
     def __init__(
         self,
         options: Mapping[str, Any],
@@ -126,11 +128,6 @@ class Cluster(ClickHouse):
         self._pool, self._of_one = pool, of_one
         self._shards: dict[int, Shard] = {}
         self._meeting = asyncio.Lock()
-
-    @property
-    def is_spread(self) -> bool:
-        """Whether users are on several servers, each of which answers about its own."""
-        return True
 
     async def hosts(self) -> list[Host]:
         """Ask the server of the URL for the servers of the cluster; raises Unavailable when it knows no such cluster."""
