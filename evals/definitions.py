@@ -33,6 +33,8 @@ def with_ids(definition: Definition, segments: SegmentIds) -> dict[str, Any]:
     def named(condition: dict[str, Any]) -> None:
         if "segment" in condition:
             condition["segment_id"] = segments.id_of(condition.pop("segment"))
+        if "segments" in condition:
+            condition["segment_ids"] = [segments.id_of(name) for name in condition.pop("segments")]
 
     return _changed(definition, named)
 
@@ -43,6 +45,8 @@ def with_names(definition: Definition, segments: SegmentIds) -> dict[str, Any]:
     def unnamed(condition: dict[str, Any]) -> None:
         if "segment_id" in condition:
             condition["segment"] = segments.name_of(condition.pop("segment_id"))
+        if "segment_ids" in condition:
+            condition["segments"] = [segments.name_of(one) for one in condition.pop("segment_ids")]
 
     return _changed(definition, unnamed)
 
@@ -109,7 +113,9 @@ def names_in(definition: Definition) -> Iterator[tuple[str, str, str]]:
             case "user_property":
                 yield "trait", "", condition["property"]
             case "segment_membership":
-                yield "segment", "", str(condition.get("segment", condition.get("segment_id")))
+                one = condition.get("segment", condition.get("segment_id"))
+                for name in condition.get("segments", condition.get("segment_ids", [one])):
+                    yield "segment", "", str(name)
             case "event_sequence":
                 for step in (*condition["events"], *condition.get("none_between", ())):
                     yield from _match_names(step if isinstance(step, Mapping) else {"event_type": step})

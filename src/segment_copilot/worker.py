@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from typing import Protocol
 
 import structlog
 from msgspec import Struct
@@ -59,9 +60,9 @@ def steps(resources: Resources) -> tuple[Step, ...]:
     return (
         Step("forwarding", lambda: _forward(resources), IDLE_SECONDS),
         Step("linking", resources.identity_links.forward_next, IDLE_SECONDS),
-        Step("refreshing", lambda: resources.refreshing.refresh_due(now=datetime.now(UTC)), REFRESH_SECONDS),
-        Step("refreshing_live", lambda: resources.refreshing.refresh_live(now=datetime.now(UTC)), REFRESH_SECONDS),
-        Step("retesting", lambda: resources.refreshing.retest_dynamic(now=datetime.now(UTC)), IDLE_SECONDS),
+        Step("refreshing", _by_one_clock(resources, resources.refreshing.refresh_due), REFRESH_SECONDS),
+        Step("refreshing_live", _by_one_clock(resources, resources.refreshing.refresh_live), REFRESH_SECONDS),
+        Step("retesting", _by_one_clock(resources, resources.refreshing.retest_dynamic), IDLE_SECONDS),
         Step("computing", resources.computations.run_next, IDLE_SECONDS),
         Step("computing_dynamic", lambda: resources.computations.run_next(only_traits=True), IDLE_SECONDS),
         Step("erasing", resources.erasures.run_next, IDLE_SECONDS),
@@ -74,7 +75,7 @@ def steps(resources: Resources) -> tuple[Step, ...]:
         Step("removing", resources.removals.remove_due, REMOVE_SECONDS),
         Step("removing_slots", resources.kept_slots.remove_unused, CLEAN_UP_SECONDS),
         Step("removing_snapshots", resources.snapshots.remove_due, REMOVE_SECONDS),
-        Step("dropping_events", lambda: resources.retention.drop_next(now=datetime.now(UTC)), CLEAN_UP_SECONDS),
+        Step("dropping_events", _by_one_clock(resources, resources.retention.drop_next), CLEAN_UP_SECONDS),
         Step("cleaning_up", lambda: _clean_up(resources), CLEAN_UP_SECONDS),
     )
 
@@ -115,12 +116,25 @@ async def _repeat(step: Step, *, stop: asyncio.Event) -> None:
                 await stop.wait()
 
 
+class _Timed(Protocol):
+    def __call__(self, *, now: datetime) -> Awaitable[bool]: ...
+
+
+def _by_one_clock(resources: Resources, take: _Timed) -> Take:
+    """Take a step at the instant of the store's clock: a worker whose own is wrong would plan for another time."""
+
+    async def at_that_instant() -> bool:
+        return await take(now=await resources.postgres.now())
+
+    return at_that_instant
+
+
 async def _forward(resources: Resources) -> bool:
     return await resources.forwarding.forward_next() >= _FULL_BLOCK
 
 
 async def _clean_up(resources: Resources) -> bool:
-    settings, now = resources.settings, datetime.now(UTC)
+    settings, now = resources.settings, await resources.postgres.now()
     await resources.idempotency.clean_up()
     more = await resources.forwarding.clean_up(
         now=now,

@@ -421,7 +421,7 @@ async def test_all_segments_of_a_tenant_are_computed_together_as_one_by_one(
         await compute(resources, tenant, segment)
     alone = [await members_of(resources, tenant, segment) for segment in saved]
 
-    assert await resources.computations.request_all(tenant, as_of=NOW) == len(saved)
+    assert await resources.computations.request_all(tenant, as_of=NOW) == (len(saved), NOW)
     assert await resources.computations.run_next()
     assert not await resources.computations.run_next()
 

@@ -212,7 +212,7 @@ async def test_what_has_no_definition_is_not_computed_and_what_has_one_takes_no_
         with pytest.raises(Conflict) as error:
             await refused
         assert error.value.code == "segment_is_static"
-    assert await resources.computations.request_all(tenant) == 1
+    assert (await resources.computations.request_all(tenant))[0] == 1
     with pytest.raises(Conflict) as error:
         await resources.uploads.receive(tenant, rule.id, ["a"], mode="add")
     assert error.value.code == "segment_is_not_static"

@@ -17,6 +17,7 @@ from tests.chaos.service import Service
 
 _ROOM: Final = 2 * 2**30
 """Bytes that each may have; what is not written takes no memory."""
+_TRIES: Final = 256
 ENGINES: Final = ("postgres", "clickhouse")
 
 
@@ -51,9 +52,7 @@ def full(engine: str) -> Callable[[Service], contextlib.AbstractAsyncContextMana
     @asynccontextmanager
     async def plant(service: Service) -> AsyncGenerator[None]:
         place = service.engines.data_dir / engine
-        state = os.statvfs(place)
-        used = (state.f_blocks - state.f_bfree) * state.f_frsize
-        _resize(place, used)
+        _fill(place)
         try:
             yield
         finally:
@@ -62,6 +61,16 @@ def full(engine: str) -> Callable[[Service], contextlib.AbstractAsyncContextMana
                 await asyncio.to_thread(service.postgres.restart)
 
     return plant
+
+
+def _fill(place: Path) -> None:
+    """Shrink a file system to what it holds; the engine goes on writing, so that is tried until it was quick enough."""
+    for margin in range(_TRIES):
+        state = os.statvfs(place)
+        used = (state.f_blocks - state.f_bfree + margin) * state.f_frsize
+        with contextlib.suppress(subprocess.CalledProcessError):
+            return _resize(place, used)
+    raise TimeoutError(f"{place} cannot be shrunk to what it holds")
 
 
 def _resize(place: Path, size: int) -> None:

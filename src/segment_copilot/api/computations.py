@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from litestar import Controller, Request, Response, get, post
@@ -89,8 +89,8 @@ class SegmentComputationController(Controller):
 
         They are computed together: what several of them ask is asked once.
         """
-        as_of = (data.as_of if data else None) or datetime.now(UTC)
-        return ComputingAll("queued", await computations.request_all(tenant, as_of=as_of), as_of)
+        count, as_of = await computations.request_all(tenant, as_of=data.as_of if data else None)
+        return ComputingAll("queued", count, as_of)
 
     @get(
         "/{segment_id:int}/computations",

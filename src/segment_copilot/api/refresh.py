@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from litestar import Controller, Response, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
@@ -37,7 +35,7 @@ class RefreshController(Controller):
         Its members stay and are read as before, and `refresh.paused_since` says how old they may be; a computation that is
         under way ends, and one can be asked for. To pause twice changes nothing. A segment whose mode is manual is 409.
         """
-        return _answer(await refreshing.pause(tenant, segment_id, now=datetime.now(UTC)))
+        return _answer(await refreshing.pause(tenant, segment_id))
 
     @post(
         "/resume",
@@ -53,7 +51,7 @@ class RefreshController(Controller):
 
         It is due at once. One that is not paused stays as it is.
         """
-        return _answer(await refreshing.resume(tenant, segment_id, now=datetime.now(UTC)))
+        return _answer(await refreshing.resume(tenant, segment_id))
 
 
 def _answer(segment: Segment) -> Response[Segment]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 from uuid import UUID
 
@@ -119,20 +119,21 @@ class Computations:
                 sql = f"""
                     INSERT INTO computations (tenant_id, segment_id, version, as_of) VALUES ($1, $2, $3, $4)
                     RETURNING {RECORD}"""
-                row = await transaction.fetchrow(sql, tenant.id, segment_id, version, as_of or datetime.now(UTC))
+                row = await transaction.fetchrow(sql, tenant.id, segment_id, version, as_of or await transaction.now())
                 sql = "UPDATE segments SET status = 'queued' WHERE tenant_id = $1 AND id = $2"
                 await transaction.execute(sql, tenant.id, segment_id)
         assert row is not None  # noqa: S101  # RETURNING gives a row
         return read_computation(row)
 
-    async def request_all(self, tenant: Tenant, *, as_of: datetime | None = None) -> int:
-        """Queue a computation of every active segment at one instant (default: now); returns how many there are.
+    async def request_all(self, tenant: Tenant, *, as_of: datetime | None = None) -> tuple[int, datetime]:
+        """Queue a computation of every active segment at one instant (default: now); return how many there are, and the instant.
 
         Segments without a definition, drafts and static ones, are passed over.
 
         Those that a worker claims together share what they ask of the store.
         """
         async with self._postgres.transaction() as transaction:
+            as_of = as_of or await transaction.now()
             sql = """
                 SELECT id, version FROM segments WHERE tenant_id = $1 AND is_active AND definition IS NOT NULL
                 ORDER BY id FOR UPDATE"""
@@ -142,10 +143,10 @@ class Computations:
                 SELECT $1, segment_id, version, $4 FROM unnest($2::bigint[], $3::int[]) AS wanted (segment_id, version)
                 ORDER BY segment_id"""
             ids, versions = [row["id"] for row in rows], [row["version"] for row in rows]
-            await transaction.execute(sql, tenant.id, ids, versions, as_of or datetime.now(UTC))
+            await transaction.execute(sql, tenant.id, ids, versions, as_of)
             sql = "UPDATE segments SET status = 'queued' WHERE tenant_id = $1 AND id = ANY($2::bigint[])"
             await transaction.execute(sql, tenant.id, ids)
-        return len(rows)
+        return len(rows), as_of
 
     async def backfill(self, tenant: Tenant, segment_id: int, instants: Sequence[datetime]) -> None:
         """Record how many members the segment had at each of *instants*, without keeping who they were."""

@@ -180,7 +180,7 @@ class Refreshing:
 
     # What people do
 
-    async def pause(self, tenant: Tenant, segment_id: int, *, now: datetime) -> Segment:
+    async def pause(self, tenant: Tenant, segment_id: int, *, now: datetime | None = None) -> Segment:
         """Refresh a segment no more until it is resumed; its members stay. One that is paused stays as it is.
 
         Raises:
@@ -191,12 +191,12 @@ class Refreshing:
         if found.refresh.mode == "manual":
             detail = f"Segment {segment_id} is refreshed by hand alone (its mode is manual): there is nothing to pause."
             raise Conflict(detail, code="nothing_to_pause")
-        await self._postgres.execute(_PAUSE, tenant.id, segment_id, now)
+        await self._postgres.execute(_PAUSE, tenant.id, segment_id, now or await self._postgres.now())
         return await self._segments.get(tenant, segment_id)
 
-    async def resume(self, tenant: Tenant, segment_id: int, *, now: datetime) -> Segment:
+    async def resume(self, tenant: Tenant, segment_id: int, *, now: datetime | None = None) -> Segment:
         """Refresh a segment again: it is due at once. One that is not paused stays as it is; raises NotFound."""
-        await self._postgres.execute(_RESUME, tenant.id, segment_id, now)
+        await self._postgres.execute(_RESUME, tenant.id, segment_id, now or await self._postgres.now())
         return await self._segments.get(tenant, segment_id)
 
 

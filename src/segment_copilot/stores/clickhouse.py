@@ -48,7 +48,9 @@ logging.getLogger("asynch").setLevel(logging.WARNING)  # at DEBUG it writes ever
 
 _ACQUIRE_SECONDS = 2.0  # for a connection of the pool to become free
 _QUEUE_SECONDS = 5.0  # for a tenant's turn, of queries that people wait for
-_GRACE_SECONDS = 5.0  # past a query's own limit, after which the server counts as frozen
+_GRACE_SECONDS = (
+    4.0  # past a query's own limit, after which the server counts as frozen: members are answered within ten seconds
+)
 _KILL_SECONDS = 5.0
 _GONE_SECONDS = 30.0  # from the kill of a long query to its end: nothing looks for a kill while it is planned
 _BEGIN_SECONDS = 0.3  # from sending a query to the moment when the server can kill it

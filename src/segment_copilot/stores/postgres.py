@@ -15,6 +15,7 @@ import asyncio
 import random
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, nullcontext, suppress
+from datetime import datetime
 from typing import Any, NoReturn, Protocol, cast
 
 import asyncpg
@@ -75,6 +76,10 @@ class Connection:
         """Run *sql* and return the first column of the first row, or None."""
         with Statement(sql):
             return await self._raw.fetchval(sql, *args, timeout=self._timeout)
+
+    async def now(self) -> datetime:
+        """Return the instant by the database's clock: what processes plan by has to be of one clock, whatever theirs say."""
+        return await self.fetchval("SELECT clock_timestamp()")
 
     async def execute(self, sql: str, *args: object) -> int:
         """Run *sql* (several statements when there are no *args*); return how many rows the last one touched."""
@@ -155,6 +160,10 @@ class Postgres:
     async def fetchval(self, sql: str, *args: object) -> Any:
         """Run *sql* and return the first column of the first row, or None."""
         return await self._once_more("fetchval", sql, args)
+
+    async def now(self) -> datetime:
+        """Return the instant by the database's clock: what processes plan by has to be of one clock, whatever theirs say."""
+        return await self.fetchval("SELECT clock_timestamp()")
 
     async def _once_more(self, method: str, sql: str, args: Sequence[object]) -> Any:
         """Return what *method* of the driver gives; where its connection was lost and *sql* only reads, of another connection.

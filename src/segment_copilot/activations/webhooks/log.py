@@ -157,7 +157,7 @@ class WebhookDeliveries:
             await self._hold(transaction, tenant, webhook_id)
             await self._find(transaction, tenant, webhook_id, delivery_id)
             lane = await transaction.fetchval(f"{_AGAIN} WHERE id = $1 RETURNING lane_id", delivery_id)
-            await transaction.execute(_NOW, [lane], now or datetime.now(UTC))
+            await transaction.execute(_NOW, [lane], now or await transaction.now())
             return await self._find(transaction, tenant, webhook_id, delivery_id)
 
     async def recover(
@@ -179,7 +179,7 @@ class WebhookDeliveries:
             Conflict: It is switched off.
             InvalidInput: More than 20,000 would be sent.
         """
-        now = now or datetime.now(UTC)
+        now = now or await self._postgres.now()
         since = max(since, now - KEPT)
         async with self._postgres.transaction() as transaction:
             events = await self._hold(transaction, tenant, webhook_id)

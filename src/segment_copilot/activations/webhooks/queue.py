@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final, cast
 
 import msgspec
@@ -144,19 +144,19 @@ class WebhookQueue:
                 if webhook["tenant_id"] == one.tenant_id
                 for piece in pieces(one, webhook["events"])
             ]
-            await enqueue(transaction, wanted, now=now or datetime.now(UTC))
+            await enqueue(transaction, wanted, now=now or await transaction.now())
         return True
 
     async def deliver_due(self, *, now: datetime | None = None) -> bool:
         """Send from every lane that is due, many side by side, until none is; True when there was one.
 
-        *now* is the clock's, read again and again, unless it is given.
+        *now* is the store's clock, read again and again, unless it is given.
         """
         under_way = set[asyncio.Task[None]]()
         found = False
         try:
             while True:
-                leases = await self._claim(now or datetime.now(UTC)) if len(under_way) < _AT_ONCE else []
+                leases = await self._claim(now or await self._postgres.now()) if len(under_way) < _AT_ONCE else []
                 if not (leases or under_way):
                     return found
                 found = True
@@ -184,7 +184,7 @@ class WebhookQueue:
                 pause = timedelta(0)
                 try:
                     for _ in range(_SLICE):
-                        at = now or datetime.now(UTC)
+                        at = now or await self._postgres.now()
                         delivery = await self._next(lease, at)
                         if delivery is None or not await self._send(lease, delivery, at):
                             break

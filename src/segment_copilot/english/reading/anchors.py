@@ -133,6 +133,19 @@ class Anchors(Struct, frozen=True, dict=True):
         """Return, for each token, which names of event types have its concept."""
         return tuple(self._evidence(token) for token in self.tokens)
 
+    @cached_property
+    def ever(self) -> int:
+        """The positions of the words that say of all time: "never", "ever"."""
+        return sum(1 << at for at, token in enumerate(self.tokens) if token.lower in {"never", "ever"})
+
+    def concepts(self, words: int) -> frozenset[str]:
+        """Return the concepts of some words, by their positions."""
+        return frozenset(one for at, one in enumerate(self._concepts) if words >> at & 1)
+
+    @cached_property
+    def _concepts(self) -> tuple[str, ...]:
+        return tuple(concept(token.stem) for token in self.tokens)
+
     def _evidence(self, token: Token) -> tuple[Evidence, ...]:
         if token.kind == "name" and token.lower in self.names.by_name:
             return ((self.names.by_name[token.lower], "name", ""),)
@@ -211,7 +224,13 @@ def find(text: str, names: Names, as_of: datetime, timezone: str) -> Anchors:
     quantities = tuple(one for one in quantities if one.mask & ~spoken)
     named = _union(one for one in fields if not one.place.event and one.place.numeric and one.share == 1)
     money = tuple(one for one in _phrases(tokens, lexicon.phrases("metrics", "money")) if one.mask & ~named)
-    negations = tuple(one for one in _closed(tokens, lexicon.words("negations"), "not") if not _of_several(tokens, one))
+    compared = _union(one for one in found_windows if one.window.operator)  # "no more than 30 days ago" denies nothing
+    compared |= _union(one for one in quantities if not one.quantity.none)
+    negations = tuple(
+        one
+        for one in _closed(tokens, lexicon.words("negations"), "not")
+        if not _of_several(tokens, one) and not one.mask & compared
+    )
     negations += tuple(WordAnchor(at, end, "other") for at, end in others.others(tokens, values, fields))
     anchored = _union(
         (*values, *segments, *negations, *found_windows, *(one for one in quantities if not one.quantity.bare))

@@ -193,10 +193,11 @@ def left_of(one: Reading) -> int:
 def is_near(one: Reading, found: Anchors) -> bool:
     """Return whether a reading leaves out but a few words that stand together and only name something.
 
-    Never a number, a time, a negation, an order, or what points back: without these it were another audience.
+    Never a number, a time, a negation, an order, who is left out, or what points back: without these it were another audience.
     """
     left = left_of(one)
-    binding = (*found.windows, *found.quantities, *found.negations, *found.orders, *found.pronouns, *found.lists)
+    out = (joint for joint in found.joints if joint.kind in {"except", "nor"})
+    binding = (*found.windows, *found.quantities, *found.negations, *found.orders, *found.pronouns, *found.lists, *out)
     words = left.bit_count()
     together = left.bit_length() - (left & -left).bit_length() < words + 2
     few = 0 < words <= _LEFT and _PART * words <= found.content.bit_count()

@@ -212,11 +212,13 @@ def _is_of_order(found: Anchors, joint: WordAnchor) -> bool:
 
 def _is_behind(found: Anchors, joint: WordAnchor, joints: Mapping[int, WordAnchor]) -> bool:
     """Return whether a word of order belongs to what stands before it: "and ordered afterwards, from Spain"."""
-    ends = joint.end >= len(found.tokens) or joint.end in joints
+    following = joints.get(joint.end)
+    ends = joint.end >= len(found.tokens) or following is not None
     begins = joint.start == 0 or any(one.end == joint.start for one in joints.values())
     yes = joint.kind == "before" and joint.end < len(found.tokens) and found.tokens[joint.end].lower in {"yes", "too"}
-    if joint.kind == "except" and ends and (joint.end >= len(found.tokens) or found.tokens[joint.end].lower != "("):
-        return True  # "…, plan premium excluded"
+    of_whom = following is not None and (following.kind == "rel" or found.tokens[joint.end].lower == "(")
+    if joint.kind == "except" and ends and not of_whom:
+        return True  # "…, plan premium excluded"; not of "…, excluding those who …"
     if joint.kind == "before" and (yes or (ends and not begins)):
         return True
     return joint.kind in {"then", "after"} and ends and not begins and found.tokens[joint.start].lower not in _OPENS

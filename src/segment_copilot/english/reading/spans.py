@@ -354,7 +354,10 @@ def _by_property(span: Span) -> Iterator[Mention]:
     counts = {name: named.count(name) for name in dict.fromkeys(named)}
     several = len(counts)
     for name in sorted(counts, key=lambda name: -counts[name])[:_MENTIONS]:
-        yield Mention(name, 0, "property", {"event:property": 1, "event:property_of_several": several > 1}, 0)
+        features = {"event:property": 1.0, "event:property_of_several": float(several > 1)}
+        if span.names.doings(name) & grammar.REVERSALS:
+            features["event:reversal_unsaid"] = 1
+        yield Mention(name, 0, "property", features, 0)
 
 
 def _unit_behind(span: Span, one: QuantityAnchor) -> str:

@@ -51,6 +51,7 @@ _TWO_WORDS: Final = frozenset(
         ("from", "on"),
     }
 )
+_LATEST: Final = frozenset({("no", "later", "than"), ("not", "later", "than")})
 _NOT_DATED: Final = frozenset({"cohort", "cohorts", "campaign", "collection", "season", "sale", "edition", "group"})
 """Nouns that a date in front of them names: "the 2024-02 cohort"."""
 _FESTIVE: Final = frozenset(
@@ -116,9 +117,10 @@ def _range(first: date | None, after: date | None, lead: str = "in") -> windows.
 
 
 def _bounded(tokens: tuple[Token, ...], at: int, today: date) -> Read | None:
-    """Since the first of March; before May 2025; until the end of last month; prior to Q2; from June 1 on."""
+    """Since the first of March; before May 2025; no later than the end of last month; prior to Q2; from June 1 on."""
     word = _lower(tokens, at)
-    start = at + 2 if phrases.lowers(tokens, at, 2) in _TWO_WORDS else at + 1
+    latest = phrases.lowers(tokens, at, 3) in _LATEST
+    start = at + 3 if latest else at + 2 if phrases.lowers(tokens, at, 2) in _TWO_WORDS else at + 1
     if (word not in _BOUNDS and start == at + 1) or _lower(tokens, at - 1) == "from":
         return None
     found = stretch(tokens, start, today) or _called(tokens, start, today)
@@ -132,7 +134,7 @@ def _bounded(tokens: tuple[Token, ...], at: int, today: date) -> Read | None:
         return _range(found.first, None, ""), end + (word == "from")
     if word == "after":
         return _range(found.first if inside else found.after, None, ""), end
-    until = word in {"until", "till", "by", "through", "up"} or inside
+    until = latest or word in {"until", "till", "by", "through", "up"} or inside
     return _range(None, found.after if until else found.first, ""), end
 
 

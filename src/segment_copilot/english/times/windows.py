@@ -220,16 +220,20 @@ def _days_unsaid(tokens: tuple[Token, ...], at: int) -> tuple[Length, int] | Non
 
 
 def _age(tokens: tuple[Token, ...], at: int, lead: str) -> tuple[Window, int] | None:
-    """More than 30 days ago; 30 days ago; between 10 and 7 days ago."""
+    """More than 30 days ago; no later than 30 days ago; between 10 and 7 days ago."""
     if lead and lead not in {"from", "over"}:
         return None
-    compared = comparator(tokens, at) or (("gt", at) if lead == "over" else None)
+    latest: tuple[Operator, int] | None = ("gte", at + 3) if lowers(tokens, at, 3) in _LATEST else None
+    compared = latest or comparator(tokens, at) or (("gt", at) if lead == "over" else None)
     read = _length_or_more(tokens, compared[1] if compared else at)
     old = bool(read) and read[0].unit != "y" and lowers(tokens, read[2], 1) == ("old",)
     if read and (old or lowers(tokens, read[2], 1) in {("ago",), ("back",)}):
         operator: Operator = compared[0] if compared else read[1] or "eq"
         return Window("ago", length=read[0], operator=operator), read[2] + 1
     return _ages(tokens, at)
+
+
+_LATEST = frozenset({("no", "later", "than"), ("not", "later", "than")})
 
 
 def _ages(tokens: tuple[Token, ...], at: int) -> tuple[Window, int] | None:

@@ -26,7 +26,9 @@ from segment_copilot.english.reading.rules.sharing import (
     Rule,
     agreement,
     both,
+    both_segments,
     leans,
+    recalled,
     shared,
 )
 from segment_copilot.language import Recency, UserProperty
@@ -47,14 +49,33 @@ def join_both(one: Reading, two: Reading, between: Between, found: Anchors) -> I
         isinstance(two.tree, Joined) and two.tree.logic == "OR"
     ):
         features["and:of_or"] = 1
-    features |= agreement(one, two, found, "and")
+    features |= agreement(one, two, found, "and") | recalled(one, two, found)
     if _contradict(one.tree, two.tree):
         return
     if "union" in one.features:
         features["and:of_union"] = 1
     features |= _beside(one.tree, two.tree, found, "and")
-    for left, right, told in shared(one.tree, two.tree, between.main):
+    if (kept := _told_twice(one.tree, two.tree)) is not None:
+        yield both(one, two, {**features, "and:known_anyway": 1}, tree=kept, exclude=exclude)
+        return
+    for left, right, told in shared(one.tree, two.tree, between.main, found):
         yield both(one, two, {**features, **told}, tree=join("AND", left, right), exclude=exclude)
+
+
+def _told_twice(one: Tree | None, two: Tree | None) -> Tree | None:
+    """Return what is left of "gold or platinum (loyalty tier)": who has one of these values has a value."""
+    for bare, other in ((two, one), (one, two)):
+        if not isinstance(bare, Clause) or not isinstance(other, Clause):
+            continue
+        known, tested = bare.condition, other.condition
+        if not isinstance(known, UserProperty) or not isinstance(tested, UserProperty) or known.operator != "is_set":
+            continue
+        if known.property == tested.property and not known.negate and not tested.negate and tested.operator in _TOLD:
+            return structs.replace(other, used=other.used | bare.used)
+    return None
+
+
+_TOLD: Final = frozenset({"eq", "in", "gt", "gte", "lt", "lte", "between", "contains", "contains_any", "contains_all"})
 
 
 def _beside(one: Tree | None, two: Tree | None, found: Anchors, name: str) -> dict[str, float]:
@@ -88,7 +109,7 @@ def _union(one: Reading, two: Reading, between: Between, found: Anchors) -> Iter
         f"union:{between.main}": 1,
         "union:contradiction": float(_contradict(one.tree, two.tree)),
     }
-    for left, right, told in shared(one.tree, two.tree, "or"):
+    for left, right, told in shared(one.tree, two.tree, "or", found):
         yield both(one, two, {**features, **told}, tree=_merged(join("OR", left, right)))
 
 
@@ -123,8 +144,9 @@ def _or(one: Reading, two: Reading, between: Between, found: Anchors) -> Iterato
     features: dict[str, float] = {"or:list" if listed else "or": 1}
     if any(isinstance(tree, Joined) and tree.logic == "AND" for tree in (one.tree, two.tree)):
         features["or:of_and"] = 1
-    features |= agreement(one, two, found, "or") | _beside(one.tree, two.tree, found, "or")
-    for left, right, told in shared(one.tree, two.tree, "or"):
+    features |= agreement(one, two, found, "or") | recalled(one, two, found)
+    features |= _beside(one.tree, two.tree, found, "or")
+    for left, right, told in shared(one.tree, two.tree, "or", found):
         yield both(one, two, {**features, **told}, tree=_merged(join("OR", left, right)))
 
 
@@ -170,7 +192,7 @@ def _nor(one: Reading, two: Reading, between: Between, found: Anchors) -> Iterat
         return
     if one.exclude or two.exclude or two.tree is None or (between.main in {"and", "comma"} and len(right) > 1):
         return
-    features = {f"nor:{between.main}": 1.0, **agreement(one, two, found, "nor")}
+    features = {f"nor:{between.main}": 1.0, **agreement(one, two, found, "nor"), **recalled(one, two, found)}
     previous = left[-1].condition
     after = turned(two.tree)
     if isinstance(previous, Recency) and isinstance(two.tree, Clause) and two.tree.counts:
@@ -229,6 +251,7 @@ def _except(one: Reading, two: Reading, between: Between, found: Anchors) -> Ite
     features: dict[str, float] = {"except": 1, "except:from_all": float(one.tree is None)}
     if isinstance(two.tree, Joined) and two.tree.logic == "AND":
         features["except:of_and"] = 1
+    features |= both_segments(one, two) | recalled(one, two, found)
     if isinstance(two.tree, Joined) and two.tree.logic == "AND" and not _bracket(between, found):
         yield both(
             one,
@@ -237,7 +260,7 @@ def _except(one: Reading, two: Reading, between: Between, found: Anchors) -> Ite
             tree=one.tree,
             exclude=join("OR", one.exclude, *two.tree.parts),
         )
-    for left, right, told in shared(one.tree, two.tree, "except"):
+    for left, right, told in shared(one.tree, two.tree, "except", found):
         yield both(one, two, {**features, **told}, tree=left, exclude=join("OR", one.exclude, right))
 
 

@@ -21,7 +21,7 @@ from segment_copilot.english.reading.meanings import (
     timed,
     when,
 )
-from segment_copilot.english.reading.rules.sharing import ANDS, Between, Rule, both, leans
+from segment_copilot.english.reading.rules.sharing import ANDS, Between, Rule, agreement, both, leans, recalled
 from segment_copilot.english.reading.rules.told import lapsed
 from segment_copilot.english.reading.spans import Span, reading, union
 from segment_copilot.english.times.phrases import Length
@@ -56,6 +56,8 @@ def then(one: Reading, two: Reading, between: Between, found: Anchors) -> Iterat
                 f"then:{how}": 1.0,
                 "then:windows": float(first.timed) + float(second.timed),
                 "left:word": -float((words & (one.left | two.left)).bit_count()),
+                **agreement(one, two, found, "then"),
+                **recalled(one, two, found),
             }
             yield both(one, two, features, tree=join("AND", before, made, after), left=(one.left | two.left) & ~words)
 

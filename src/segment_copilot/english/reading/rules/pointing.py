@@ -85,7 +85,7 @@ def _borrow(one: Reading, two: Reading, between: Between, found: Anchors) -> Ite
                 found,
             )
             continue
-        for left, right, kept in shared(one.tree, made, between.main):
+        for left, right, kept in shared(one.tree, made, between.main, found):
             yield both(
                 one, two, {**told, **kept}, tree=join(logic, left, right), exclude=one.exclude, pronoun=one.pronoun
             )
@@ -107,7 +107,7 @@ def _borrow_ahead(one: Reading, two: Reading, between: Between, found: Anchors) 
     for node, features in _borrowed(after, part, found):
         made = structs.replace(clause(node, part.used, after.where, positive=not part.negative), counts=False)
         told = {**features, f"borrow_ahead:{between.main}": 1.0}
-        for left, right, kept in shared(made, two.tree, between.main):
+        for left, right, kept in shared(made, two.tree, between.main, found):
             yield both(one, two, {**told, **kept}, tree=join(logic, left, right), exclude=two.exclude)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 from msgspec import Struct, structs
@@ -19,7 +19,7 @@ from segment_copilot.english.reading.meanings import (
     timed,
 )
 from segment_copilot.english.times.windows import Window as Said
-from segment_copilot.language import EventCount
+from segment_copilot.language import EventCount, SegmentMembership
 
 ANDS: Final = frozenset({"and", "but", "comma", "rel", "soft", "stop", "colon", "dash", "without"})
 
@@ -53,12 +53,15 @@ def both(one: Reading, two: Reading, features: Features, **fields: Any) -> Readi
     return Reading(features, 0.0, parts=(one, two), **{**kept, **fields})
 
 
-def polarity(tree: Tree | None, *, last: bool) -> str:
-    """Return P where the last (or first) clause says that something is so, N where it says not."""
-    found = clauses(tree)
-    if not found:
+def polarity(tree: Tree | None, found: Anchors, *, last: bool) -> str:
+    """Return P where the last (or first) clause says that something is so, N where it says not, E where it says never."""
+    parts = clauses(tree)
+    if not parts:
         return "-"
-    return "P" if found[-1 if last else 0].positive else "N"
+    part = parts[-1 if last else 0]
+    if part.positive:
+        return "P"
+    return "E" if part.used & found.ever else "N"
 
 
 def leans(one: Reading) -> bool:
@@ -69,7 +72,9 @@ def leans(one: Reading) -> bool:
 
 
 def agreement(one: Reading, two: Reading, found: Anchors, name: str) -> dict[str, float]:
-    """Say whether the events of two parts are of one thing, as in "opened or clicked an email"."""
+    """Say whether two parts are of one thing, as in "opened or clicked an email", or both of segments."""
+    if segments := both_segments(one, two):
+        return segments
     left, right = last_event(one.tree), next((part for part in clauses(two.tree) if part.event), None)
     if left is None or right is None:
         return {}
@@ -79,10 +84,37 @@ def agreement(one: Reading, two: Reading, found: Anchors, name: str) -> dict[str
     return {f"agree:{name}": 1} if mine & other else {}
 
 
-def shared(one: Tree | None, two: Tree | None, main: str) -> Iterator[tuple[Tree | None, Tree | None, Features]]:
+def both_segments(one: Reading, two: Reading) -> dict[str, float]:
+    """Say whether one of two parts is of a segment, or both are; nothing where neither is."""
+    parts = (*clauses(one.tree)[-1:], *clauses(two.tree)[:1])
+    segments = sum(isinstance(part.condition, SegmentMembership) for part in parts)
+    return {f"{'both' if segments == len(parts) else 'one'}:segments": 1} if segments else {}
+
+
+def recalled(one: Reading, two: Reading, found: Anchors) -> dict[str, float]:
+    """Say whether the thing that an event is about was spoken of before, where its own words do not: "emails … opened one"."""
+    right = next((part for part in clauses(two.tree) if part.event), None)
+    things = found.names.things(right.event) if right is not None else frozenset[str]()
+    if right is None or not things or not right.used or things & found.concepts(right.used):
+        return {}
+    before = union_of(clauses(one.tree)) | union_of(clauses(one.exclude))
+    return {"object:recalled" if things & found.concepts(before) else "object:nowhere": 1}
+
+
+def union_of(parts: Iterable[Clause]) -> int:
+    """Return the positions of all words that made some clauses."""
+    united = 0
+    for part in parts:
+        united |= part.used
+    return united
+
+
+def shared(
+    one: Tree | None, two: Tree | None, main: str, found: Anchors
+) -> Iterator[tuple[Tree | None, Tree | None, Features]]:
     """Yield both parts as they are, and with the window of one for the other too where that has none."""
     left, right = clauses(one), clauses(two)
-    pair = f"{main}:{polarity(one, last=True)}{polarity(two, last=False)}"
+    pair = polarity(one, found, last=True) + polarity(two, found, last=False)
     before = next(
         (part.window for part in reversed(left) if part.window is not None and part.window.kind != "same"), None
     )
@@ -101,12 +133,16 @@ def shared(one: Tree | None, two: Tree | None, main: str) -> Iterator[tuple[Tree
         and right
         and untimed(right[0])
     )
-    yield one, two, {f"share:none:{pair}": 1} if may_left or may_right else {}
+    yield one, two, _sharing("none", main, pair) if may_left or may_right else {}
     if may_left and one is not None and after is not None:
-        yield changed(one, lambda part: timed(part, after)), two, {f"share:left:{pair}": 1}
+        yield changed(one, lambda part: timed(part, after)), two, _sharing("left", main, pair)
     if may_right and two is not None and left[-1].window is not None:
         given = left[-1].window
-        yield one, changed(two, lambda part: timed(part, given)), {f"share:right:{pair}": 1}
+        yield one, changed(two, lambda part: timed(part, given)), _sharing("right", main, pair)
+
+
+def _sharing(which: str, main: str, pair: str) -> Features:
+    return {f"share:{which}:{pair}": 1, f"share:{which}:{main}:{pair}": 1}
 
 
 def _is_same(said: Said | None, before: Said | None) -> bool:
