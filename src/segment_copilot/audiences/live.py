@@ -83,7 +83,7 @@ class LiveMemberships:
                     behind,
                     as_of=instant,
                     linked=linked,
-                    spread=self._clickhouse.is_spread,
+                    spread=self._ranks.is_spread,
                 )
             except InvalidDefinition as error:
                 unevaluated.append(Unevaluated(segment_id, one.name, error.code, error.detail))

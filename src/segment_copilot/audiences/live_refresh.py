@@ -243,7 +243,7 @@ class LiveRefresh:
                 tenant_id=tenant.id,
                 as_of=instant,
                 linked=linked,
-                spread=self._clickhouse.is_spread,
+                spread=self._ranks.is_spread,
             ).plan
 
         for segment in segments:

@@ -182,7 +182,7 @@ class Previews:
             as_of=as_of,
             own_id=own_id,
             linked=linked,
-            spread=self._clickhouse.is_spread,
+            spread=self._ranks.is_spread,
         )
 
     async def preview(
@@ -313,7 +313,7 @@ class Previews:
                 tenant_id=tenant.id,
                 as_of=instant,
                 linked=linked,
-                spread=self._clickhouse.is_spread,
+                spread=self._ranks.is_spread,
             )
             (plan,) = await self._ranks.bounded([compiled.plan], purpose="history")
             count = 0

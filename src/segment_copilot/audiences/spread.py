@@ -20,6 +20,7 @@ from segment_copilot import compiler
 from segment_copilot.compiler import Bounds, Person, Plan, RankSlot, Span
 from segment_copilot.errors import Unavailable
 from segment_copilot.stores.clickhouse import ClickHouse, Purpose
+from segment_copilot.stores.cluster import Cluster
 from segment_copilot.stores.merging import ROWS, SUMS
 
 STEPS: Final = 4_096
@@ -110,6 +111,8 @@ class Ranks:
     def __init__(self, clickhouse: ClickHouse, *, steps: int = STEPS) -> None:
         self._clickhouse = clickhouse
         self._steps = steps
+        self.is_spread = isinstance(clickhouse, Cluster)
+        """Whether plans are to be `spread`, because users are on several shards."""
 
     async def bounded(self, plans: Sequence[Plan], *, purpose: Purpose) -> list[Plan]:
         """Return the plans, which are of one tenant and instant, with bounds for each rank in them, and in what stands behind them.

@@ -200,8 +200,6 @@ class ClickHouse:
     anything else the server refuses. A query's parameter `tenant` says whose it is.
     """
 
-    is_spread = False  # over several servers, each of which answers about its own users
-
     def __init__(self, options: Mapping[str, Any], *, pool: int, of_one: int = 0) -> None:
         self._options = options
         self._free = FairTurns(pool, of_one=of_one or pool, late="Every ClickHouse connection is busy.")

@@ -107,8 +107,6 @@ class Shard:
 class Cluster(ClickHouse):
     """Several shards. All methods raise what `ClickHouse` raises, with the name of a shard that is away, and NotOverShards."""
 
-    is_spread = True
-
     def __init__(
         self,
         options: Mapping[str, Any],
