@@ -216,7 +216,7 @@ def _is_behind(found: Anchors, joint: WordAnchor, joints: Mapping[int, WordAncho
     ends = joint.end >= len(found.tokens) or following is not None
     begins = joint.start == 0 or any(one.end == joint.start for one in joints.values())
     yes = joint.kind == "before" and joint.end < len(found.tokens) and found.tokens[joint.end].lower in {"yes", "too"}
-    of_whom = following is not None and (following.kind == "rel" or found.tokens[joint.end].lower == "(")
+    of_whom = following is not None and (following.kind in {"rel", "colon"} or found.tokens[joint.end].lower == "(")
     if joint.kind == "except" and ends and not of_whom:
         return True  # "…, plan premium excluded"; not of "…, excluding those who …"
     if joint.kind == "before" and (yes or (ends and not begins)):

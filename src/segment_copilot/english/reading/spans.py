@@ -355,8 +355,10 @@ def _by_property(span: Span) -> Iterator[Mention]:
     several = len(counts)
     for name in sorted(counts, key=lambda name: -counts[name])[:_MENTIONS]:
         features = {"event:property": 1.0, "event:property_of_several": float(several > 1)}
-        if span.names.doings(name) & grammar.REVERSALS:
-            features["event:reversal_unsaid"] = 1
+        if span.names.doings(name) & grammar.REVERSALS and any(
+            not span.names.doings(other) & grammar.REVERSALS for other in counts
+        ):
+            features["event:undone_of_several"] = 1  # "500 in total" is of orders, not of refunds
         yield Mention(name, 0, "property", features, 0)
 
 

@@ -43,6 +43,9 @@ def _count(span: Span, mention: Mention) -> Iterator[Reading]:
                     yield reading(span, "count", tree, used, "event", features)
 
 
+_SINGLE: Final = frozenset({"single"})
+
+
 def _counts(span: Span, mention: Mention, told: Said, plan: Plan) -> Iterator[tuple[Tree, int, dict[str, float]]]:
     amount = plan.count.quantity if plan.count else Quantity("gte", 1)
     negative = told.negative and not (amount.none and plan.count is not None)
@@ -58,6 +61,8 @@ def _counts(span: Span, mention: Mention, told: Said, plan: Plan) -> Iterator[tu
         used |= span.having(frozenset({"only", "just", "exact"}))
     if told.window is not None and not negative:
         used |= span.having(frozenset({"new", "fresh", "recent"}))
+    if span.having(_SINGLE) and (plan.tests or amount.value > 1):
+        add(features, "single:test" if plan.tests else "single:count")
     node = counted(mention.event, tests, amount.operator, amount.value, amount.value2, negative=negative)
     plain = plan.count is None or amount.none
     positive = not negative and not amount.none
@@ -235,7 +240,9 @@ def _abandoned(span: Span, mention: Mention) -> Iterator[Reading]:
         counted(bought, (), "gte", 1, None, negative=True), used, (), told.window, positive=False, counts=True
     )
     features = {**told.features, "abandoned:added": float("add" in span.names.doings(mention.event))}
-    yield reading(span, "abandoned", join("AND", did, did_not), used, "event", features)
+    note = "“Abandoned” is taken for: that, and no purchase in the same time."
+    notes = ((words.bit_length() - 1, note),)
+    yield reading(span, "abandoned", join("AND", did, did_not), used, "event", features, notes=notes)
 
 
 def _bought(span: Span) -> str | None:

@@ -9,7 +9,8 @@ from msgspec import structs
 
 from segment_copilot.english.reading.anchors import Anchors
 from segment_copilot.english.reading.meanings import Clause, Joined, Reading, clauses, join
-from segment_copilot.english.reading.rules.ordering import chain, in_a_row, in_turn, is_denied, is_step, split
+from segment_copilot.english.reading.rules.implied import is_step
+from segment_copilot.english.reading.rules.ordering import chain, in_a_row, in_turn, is_denied, split
 from segment_copilot.english.reading.rules.sharing import ANDS, Between, Rule, both, leans
 from segment_copilot.language import EventMatch, EventSequence
 

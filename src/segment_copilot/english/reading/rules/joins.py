@@ -20,6 +20,7 @@ from segment_copilot.english.reading.meanings import (
     timed,
     turned,
 )
+from segment_copilot.english.reading.rules.implied import needed, told_twice
 from segment_copilot.english.reading.rules.sharing import (
     ANDS,
     Between,
@@ -55,27 +56,11 @@ def join_both(one: Reading, two: Reading, between: Between, found: Anchors) -> I
     if "union" in one.features:
         features["and:of_union"] = 1
     features |= _beside(one.tree, two.tree, found, "and")
-    if (kept := _told_twice(one.tree, two.tree)) is not None:
+    if (kept := told_twice(one.tree, two.tree)) is not None:
         yield both(one, two, {**features, "and:known_anyway": 1}, tree=kept, exclude=exclude)
         return
     for left, right, told in shared(one.tree, two.tree, between.main, found):
-        yield both(one, two, {**features, **told}, tree=join("AND", left, right), exclude=exclude)
-
-
-def _told_twice(one: Tree | None, two: Tree | None) -> Tree | None:
-    """Return what is left of "gold or platinum (loyalty tier)": who has one of these values has a value."""
-    for bare, other in ((two, one), (one, two)):
-        if not isinstance(bare, Clause) or not isinstance(other, Clause):
-            continue
-        known, tested = bare.condition, other.condition
-        if not isinstance(known, UserProperty) or not isinstance(tested, UserProperty) or known.operator != "is_set":
-            continue
-        if known.property == tested.property and not known.negate and not tested.negate and tested.operator in _TOLD:
-            return structs.replace(other, used=other.used | bare.used)
-    return None
-
-
-_TOLD: Final = frozenset({"eq", "in", "gt", "gte", "lt", "lte", "between", "contains", "contains_any", "contains_all"})
+        yield both(one, two, {**features, **told}, tree=needed(join("AND", left, right)), exclude=exclude)
 
 
 def _beside(one: Tree | None, two: Tree | None, found: Anchors, name: str) -> dict[str, float]:
@@ -290,6 +275,10 @@ def _nothing(one: Reading, two: Reading, between: Between, found: Anchors) -> It
         if not empty.empty or empty.label or (name == "left" and between.main == "except"):
             continue
         fields = {"tree": other.tree, "exclude": other.exclude, "window": other.window, "fragment": other.fragment}
+        if name == "left" and between.front == "except" and other.tree is not None:  # "excluding anyone who …"
+            out = {"front:out": 1.0, "front:out:several": float(len(clauses(other.tree)) > 1)}
+            yield both(one, two, out, tree=None, exclude=join("OR", other.tree, other.exclude))
+            return
         yield both(one, two, {f"nothing:{name}": 1, f"nothing:{between.main}": 1}, **fields)
         return
 

@@ -22,11 +22,17 @@ def label(span: Span) -> Iterator[Reading]:
         unknown = (span.found.content & span.mask & ~_known(span)).bit_count()
         mentions = len(span.windows) + len(span.quantities) + len(span.values) + len(span.segments)
         features = {"label:mentions": float(mentions), "label:timed": float(bool(span.windows)), "label:number": float(bool(span.quantities)),
-                    "label:unknown": float(bool(unknown)), "label:joints": float(_joined(span))}  # fmt: skip
+                    "label:unknown": float(bool(unknown)), "label:joints": float(_joined(span)), "label:out": float(_takes_out(span))}  # fmt: skip
         yield reading(span, "label", None, span.mask, "", features, label=span.mask)
     elif span.end - span.start <= _LABEL and span.lower_after == "(" and _is_told_behind(span):
         features = {"label:bracket": 1.0, "label:bracket:event": float(bool(span.mentions))}
         yield reading(span, "label", None, span.mask, "", features, label=span.mask)
+
+
+def _takes_out(span: Span) -> bool:
+    """Return whether it begins by saying who is left out: that names nothing."""
+    out = (one for one in span.found.joints if one.kind == "except")
+    return span.lower(span.start) == "without" or any(one.end <= span.start or one.start == span.start for one in out)
 
 
 def title(span: Span) -> Iterator[Reading]:

@@ -21,6 +21,7 @@ from segment_copilot.english.reading.meanings import (
     timed,
     when,
 )
+from segment_copilot.english.reading.rules.implied import is_step, needed
 from segment_copilot.english.reading.rules.sharing import ANDS, Between, Rule, agreement, both, leans, recalled
 from segment_copilot.english.reading.rules.told import lapsed
 from segment_copilot.english.reading.spans import Span, reading, union
@@ -59,7 +60,9 @@ def then(one: Reading, two: Reading, between: Between, found: Anchors) -> Iterat
                 **agreement(one, two, found, "then"),
                 **recalled(one, two, found),
             }
-            yield both(one, two, features, tree=join("AND", before, made, after), left=(one.left | two.left) & ~words)
+            yield both(
+                one, two, features, tree=needed(join("AND", before, made, after)), left=(one.left | two.left) & ~words
+            )
 
 
 def in_turn(found: Anchors) -> int:
@@ -136,19 +139,6 @@ def _one_then(early: Clause, late: Clause, near: WindowAnchor | None, words: int
                 join("AND", early, structs.replace(made, condition=node, used=made.used | words, positive=False)),
                 "not",
             )
-
-
-def is_step(part: Clause) -> bool:
-    """Return whether a part says that something was done, or several things in turn."""
-    if isinstance(part.condition, EventSequence):  # a further step would have to be about the same thing too
-        return not part.condition.negate and part.condition.same is UNSET
-    return (
-        isinstance(part.condition, EventCount)
-        and part.positive
-        and part.condition.operator == "gte"
-        and part.condition.value == 1
-        and part.event != "*"
-    )
 
 
 def is_denied(part: Clause) -> bool:

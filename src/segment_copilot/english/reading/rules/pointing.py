@@ -22,6 +22,7 @@ from segment_copilot.english.reading.meanings import (
     replaced,
     timed,
 )
+from segment_copilot.english.reading.rules.implied import needed
 from segment_copilot.english.reading.rules.joins import join_both
 from segment_copilot.english.reading.rules.ordering import later, then, without
 from segment_copilot.english.reading.rules.sharing import (
@@ -87,7 +88,12 @@ def _borrow(one: Reading, two: Reading, between: Between, found: Anchors) -> Ite
             continue
         for left, right, kept in shared(one.tree, made, between.main, found):
             yield both(
-                one, two, {**told, **kept}, tree=join(logic, left, right), exclude=one.exclude, pronoun=one.pronoun
+                one,
+                two,
+                {**told, **kept},
+                tree=needed(join(logic, left, right)),
+                exclude=one.exclude,
+                pronoun=one.pronoun,
             )
 
 
