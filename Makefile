@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Property tests that run on two shards as they do on one server.
 ON_SHARDS := $(addprefix tests/,\
 	$(addprefix language/test_,regressions.py laws.py identity.py moves.py narrowing.py evidence.py) \
-	$(addprefix audiences/test_,live_refresh.py together.py uploads.py membership.py removals.py))
+	$(addprefix audiences/test_,spread.py live_refresh.py together.py uploads.py membership.py removals.py))
 
 # Modules stay whole, and keep the order that tests/conftest.py puts them into: what is slow first.
 AT_ONCE := -n 2 --dist loadscope --no-loadscope-reorder

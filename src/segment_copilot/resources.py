@@ -240,7 +240,7 @@ def _build(settings: Settings, postgres: Postgres, clickhouse: ClickHouse, readi
     deliveries = Deliveries(postgres)
     recent = timedelta(hours=settings.recent_event_hours)
     arrivals, kept_slots = Arrivals(postgres, recent=recent), KeptSlots(postgres, clickhouse, recent=recent)
-    planning = Planning(discovery, references, identity_links)
+    planning = Planning(discovery, references, identity_links, spread=isinstance(clickhouse, Cluster))
     together = Together(postgres, clickhouse, arrivals, planning, kept_slots)
     computations = Computations(postgres, clickhouse, segments, previews, changes, together, presence=presence)
     live_refresh = LiveRefresh(

@@ -22,6 +22,7 @@ from segment_copilot.events.discovery import Discovery
 from segment_copilot.events.values import Values
 from segment_copilot.resources import Resources
 from segment_copilot.stores.clickhouse import ClickHouse, open_clickhouse
+from segment_copilot.stores.cluster import Cluster
 from segment_copilot.stores.postgres import Postgres
 from tests.support.resources import NOW, Remember
 
@@ -72,7 +73,9 @@ async def members(resources: Resources, tenant: Tenant, segment: Segment) -> lis
 
 def together(resources: Resources, clickhouse: ClickHouse) -> Together:
     postgres, recent = resources.postgres, timedelta(hours=72)
-    planning = Planning(Discovery(postgres), References(postgres), resources.identity_links)
+    planning = Planning(
+        Discovery(postgres), References(postgres), resources.identity_links, spread=isinstance(clickhouse, Cluster)
+    )
     kept = KeptSlots(postgres, clickhouse, recent=recent)
     return Together(postgres, clickhouse, Arrivals(postgres, recent=recent), planning, kept)
 

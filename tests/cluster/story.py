@@ -31,6 +31,10 @@ SPENT = {
     "value": 40,
 }
 
+TOP = {"type": "rank", "by": {"measure": "sum", "event_type": "order_placed", "property": "total"}, "top_percent": 30}
+RAREST = {"type": "rank", "by": {"measure": "count", "event_type": "order_placed"}, "bottom": 13}
+"""Of whom some have as many orders as others who are out."""
+
 
 def happened(days: range) -> list[bytes]:
     """Orders of many users, one every day; who they are is said once, and some orders are of visitors with no name yet."""

@@ -14,12 +14,11 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from segment_copilot.access.tenants import Tenant
-from segment_copilot.audiences import spread as spreading
 from segment_copilot.commands.shards import cli
 from segment_copilot.doctor.cluster import examine_cluster
 from segment_copilot.doctor.findings import Check
 from segment_copilot.embedded import Engines
-from segment_copilot.errors import Conflict, InvalidDefinition, Unavailable
+from segment_copilot.errors import Conflict, Unavailable
 from segment_copilot.resources import Resources, open_resources
 from segment_copilot.settings import Settings
 from segment_copilot.stores.clickhouse_urls import read_url
@@ -273,16 +272,3 @@ async def test_who_only_reads_is_told_where_the_shards_are(settings: Settings, r
         assert [shard.number for shard in await reading.shards()] == [1, 2]
         with pytest.raises(Unavailable, match="refuses the user"):
             await reading.ping()
-
-
-async def test_a_place_among_all_users_is_refused_by_pointer(
-    resources: Resources, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
-):
-    """Of whatever type; what is refused is a condition that exists for this test alone."""
-    saved = await resources.segments.create(tenant, name="ranked", definition=ORDERED)
-    within = {"type": "segment_membership", "segment_id": saved.segment.id, "operator": "in"}
-    monkeypatch.setattr(spreading, "OF_ALL", frozenset({"event_count"}))
-    for definition, pointer in ((ORDERED, "/conditions/0"), ({"logic": "AND", "conditions": [within]}, "")):
-        with pytest.raises(InvalidDefinition) as refused:
-            await resources.previews.preview(tenant, definition, as_of=NOW)
-        assert [(one.pointer, one.code) for one in refused.value.findings] == [(pointer, "not_over_shards")]

@@ -12,12 +12,26 @@ from segment_copilot.access.tenants import Tenant
 from segment_copilot.audiences.exports import Source
 from segment_copilot.embedded import Engines
 from segment_copilot.events.analytics import Span
+from segment_copilot.language import decode
 from segment_copilot.lists import Window
 from segment_copilot.resources import Resources, open_resources
 from segment_copilot.settings import Settings
 from segment_copilot.stores.cluster import Cluster
 from segment_copilot.stores.migrations import migrate
-from tests.cluster.story import BOUGHT, DAY, IN_MADRID, NOW, SPENT, USERS, compute, definition, happened, send
+from tests.cluster.story import (
+    BOUGHT,
+    DAY,
+    IN_MADRID,
+    NOW,
+    RAREST,
+    SPENT,
+    TOP,
+    USERS,
+    compute,
+    definition,
+    happened,
+    send,
+)
 from tests.support.databases import clickhouse_database, postgres_database
 
 pytestmark = pytest.mark.cluster
@@ -51,7 +65,11 @@ async def tell(resources: Resources) -> dict[str, Any]:
     of_list = (
         await resources.segments.create(tenant, name="of list", definition=definition(in_list, BOUGHT))
     ).segment.id
-    rules = (bought, madrid, spent, both, of_list)
+    top = (await resources.segments.create(tenant, name="top", definition=definition(TOP))).segment.id
+    of_top = {"type": "segment_membership", "segment_id": top, "operator": "not_in"}
+    rarest = (await resources.segments.create(tenant, name="rarest", definition=definition(RAREST, of_top))).segment.id
+    rules = (bought, madrid, spent, both, of_list, top, rarest)
+    await compute(resources, tenant, rarest, as_of=NOW - 26 * DAY)  # by itself, and what it refers to not at all
     await compute(resources, tenant, bought, as_of=NOW - 25 * DAY)  # one by itself
     await compute(resources, tenant, *rules, as_of=NOW - 24 * DAY)  # together
     answers["first members"] = [await members(one) for one in (*rules, listed)]
@@ -79,6 +97,7 @@ async def tell(resources: Resources) -> dict[str, Any]:
     answers["members next"] = [await members(one) for one in rules]
 
     await ask(resources, tenant, answers, bought, madrid)
+    await ask_ranks(resources, tenant, answers, rarest)
     await forget(resources, tenant, answers, [*rules, listed])
     return answers
 
@@ -152,6 +171,28 @@ async def ask(resources: Resources, tenant: Tenant, answers: dict[str, Any], bou
     answers["overlaps"] = [(one.first_name, one.second_name, one.shared) for one in overlaps]
 
 
+async def ask_ranks(resources: Resources, tenant: Tenant, answers: dict[str, Any], rarest: int) -> None:
+    """Ask for places among all users in every way in which a plan is run."""
+    either = {"type": "group", "logic": "OR", "conditions": [TOP, IN_MADRID]}
+    ranking = definition({**RAREST, "negate": True}, either)
+    preview = await resources.previews.preview(tenant, ranking, as_of=NOW, limit=9, breakdown=True)
+    answers["ranks"] = (preview.universe, preview.matched_users, preview.sample_user_ids, preview.conditions)
+    preview = await resources.previews.preview(tenant, ranking, as_of=NOW, sensitivity=True)
+    answers["ranks and neighbours"] = (preview.matched_users, preview.conditions)
+    for user in ("user-05", "user-59", "anon_8", "stranger"):
+        explained = await resources.explanations.definition(tenant, ranking, as_of=NOW, user_id=user)
+        answers[f"explained place of {user}"] = (explained.stages, explained.conditions, explained.user)
+    first, second = [await resources.previews.prepare(tenant, definition(one), as_of=NOW) for one in (TOP, RAREST)]
+    answers["overlap of ranks"] = await resources.previews.overlap(first, second)
+    instants = [NOW - days * DAY for days in (30, 20, 10, 0)]
+    answers["ranks over time"] = await resources.previews.count_over_time(tenant, decode(ranking), instants)
+    past = await resources.snapshots.request(tenant, rarest, name="past ranks", as_of=NOW - 30 * DAY)
+    while await resources.snapshots.run_next():
+        pass
+    page = await resources.snapshots.members(tenant, past.id, Window(100))
+    answers["snapshot of ranks"] = [one.user_id for one in page.results]
+
+
 @pytest.fixture
 async def alone(cluster_engines: Engines) -> AsyncGenerator[Resources]:
     """Everything that a process opens, on one of the servers by itself."""
@@ -172,4 +213,6 @@ async def test_every_use_case_answers_as_on_one_server(resources: Resources, clu
     for subject, answer in wanted.items():
         assert found[subject] == answer, subject
     assert all(any(told) for told in (wanted["members"], wanted["changes"], wanted["look-ups"].values()))
+    assert 0 < wanted["ranks"][1] < wanted["ranks"][0]
+    assert any(one.measured["place"] for one in wanted["explained place of user-05"][2].conditions[:2])
     assert len(await cluster.shards()) == 2

@@ -105,7 +105,9 @@ async def take(census: Census, clickhouse: ClickHouse, data: DataSet, number: in
             for shape, traits in WAYS if "user_property" in str(definition) else WAYS[:2]:
                 census.ways[f"{shape}, {traits} traits"] += 1
                 if (
-                    await fetch_members(clickhouse, data.compile(definition, as_of, shape=shape, traits=traits))
+                    await fetch_members(
+                        clickhouse, await data.compile(clickhouse, definition, as_of, shape=shape, traits=traits)
+                    )
                     != expected
                 ):
                     way = (shape, traits)
@@ -121,7 +123,7 @@ async def _together(
 ) -> None:
     if not asked:
         return
-    shared = SharedSlots([data.plan(definition, as_of) for definition in asked])
+    shared = SharedSlots(await data.asked(clickhouse, *asked, as_of=as_of))
     async with clickhouse.session(purpose="compute") as session:
         found = await _members(session, shared, len(asked))
     for place, (definition, expected) in enumerate(zip(asked, read, strict=True)):

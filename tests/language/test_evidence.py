@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from segment_copilot.compiler import UserEvidence, read_evidence, render_evidence
+from segment_copilot.audiences.spread import Ranks
+from segment_copilot.compiler import Person, UserEvidence, read_evidence, render_evidence
 from segment_copilot.stores.clickhouse import ClickHouse
 from segment_copilot.stores.postgres import Postgres
-from tests.support.engines import SHARDS
 from tests.support.language.data_sets import SEGMENT_IDS, DataSet, fetch_members, leaves_of, load_data_set
 from tests.support.language.strategies import Draw
 
@@ -25,7 +25,8 @@ async def data(module_postgres: Postgres, module_clickhouse: ClickHouse) -> Data
 async def evidence(
     clickhouse: ClickHouse, data: DataSet, definition: Json, as_of: datetime, user_id: str
 ) -> UserEvidence:
-    plan = data.plan(definition, as_of)
+    (plan,) = await data.asked(clickhouse, definition, as_of=as_of)
+    plan = await Ranks(clickhouse).placed(plan, Person(user_id), purpose="preview")
     query = render_evidence(plan, user_id=user_id)
     return read_evidence(plan, (await clickhouse.fetch(query.sql, query.params, purpose="preview", user=user_id)).rows)
 
@@ -38,7 +39,7 @@ async def test_every_verdict_is_what_the_interpreter_says_for_members_and_for_ot
     universe = data.universe(as_of)
     kinds, verdicts = set[str](), set[bool]()
     for definition in [draw.definition(SEGMENT_IDS) for _ in range(25)]:
-        members = await fetch_members(module_clickhouse, data.compile(definition, as_of))
+        members = await fetch_members(module_clickhouse, await data.compile(module_clickhouse, definition, as_of))
         asked = [*sorted(members)[:2], *sorted(universe.keys() - members)[:2]]
         leaves = list(leaves_of(definition))
         zone = {"timezone": definition["timezone"]} if "timezone" in definition else {}
@@ -52,7 +53,7 @@ async def test_every_verdict_is_what_the_interpreter_says_for_members_and_for_ot
             kinds |= {leaf["type"] for leaf in leaves}
             verdicts |= set(matches)
     assert verdicts == {True, False}
-    assert len(kinds) == (12 if SHARDS == 1 else 11), kinds  # over shards a rank is refused
+    assert len(kinds) == 12, kinds
 
 
 async def test_a_user_nobody_has_seen_is_in_nothing(module_clickhouse: ClickHouse, data: DataSet):

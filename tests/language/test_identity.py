@@ -77,7 +77,7 @@ async def test_members_are_persons_whatever_way_they_are_asked_for(
     for definition in definitions(data, 14):
         read = data.read(definition, as_of, universe)
         for shape, traits in WAYS:
-            query = data.compile(definition, as_of, shape=shape, traits=traits)
+            query = await data.compile(module_clickhouse, definition, as_of, shape=shape, traits=traits)
             if await fetch_members(module_clickhouse, query) != read:
                 told = explain_difference(
                     module_clickhouse, data, definition, as_of=as_of, universe=universe, way=(shape, traits)
@@ -97,14 +97,17 @@ async def test_the_newest_value_of_all_ids_is_the_trait(module_clickhouse: Click
         definition = {"logic": "OR", "conditions": conditions}
         read = data.read(definition, as_of, universe)
         for shape, traits in WAYS[:3]:
-            query = data.compile(definition, as_of, shape=shape, traits=traits)
+            query = await data.compile(module_clickhouse, definition, as_of, shape=shape, traits=traits)
             assert await fetch_members(module_clickhouse, query) == read, (definition, shape, traits)
 
 
 async def test_previews_counts_and_ranges_count_persons(module_clickhouse: ClickHouse, data: DataSet, as_of: datetime):
     universe = data.universe(as_of)
     for definition in definitions(data, 5, seed=1):
-        plan, members = data.plan(definition, as_of), data.read(definition, as_of, universe)
+        (plan,), members = (
+            await data.asked(module_clickhouse, definition, as_of=as_of),
+            data.read(definition, as_of, universe),
+        )
         ((everybody, matched, sample),) = await rows(module_clickhouse, render_preview(plan, sample=5), sampled(5))
         assert (everybody, matched, sample) == (len(universe), len(members), sorted(members)[:5]), definition
         ((everybody, *counts),) = await rows(module_clickhouse, render_counts(plan, leaves(plan.root)), SUMS)
@@ -122,7 +125,8 @@ async def test_previews_counts_and_ranges_count_persons(module_clickhouse: Click
 async def test_a_narrowing_counts_persons(module_clickhouse: ClickHouse, data: DataSet, as_of: datetime):
     universe = data.universe(as_of)
     for definition in definitions(data, 4, seed=2):
-        plan = data.plan({"logic": "AND", "conditions": [{"type": "group"} | without_exclusion(definition)]}, as_of)
+        grouped = {"logic": "AND", "conditions": [{"type": "group"} | without_exclusion(definition)]}
+        (plan,) = await data.asked(module_clickhouse, grouped, as_of=as_of)
         conditions = Conditions("AND", (plan.root,), ())
         query = render_narrowing(plan, conditions, [plan.root])
         (row,) = await rows(module_clickhouse, query, SUMS)
@@ -144,7 +148,10 @@ async def test_one_person_is_explained_by_all_of_their_ids(
     asked = [*sorted({of for of in whose.values() if of in universe})[:3], *sorted(whose)[:3], "u0"]
     verdicts = set[bool]()
     for definition in definitions(data, 4, seed=3):
-        plan, members = data.plan(definition, as_of), data.read(definition, as_of, universe)
+        (plan,), members = (
+            await data.asked(module_clickhouse, definition, as_of=as_of),
+            data.read(definition, as_of, universe),
+        )
         zone = {"timezone": definition["timezone"]} if "timezone" in definition else {}
         alone = [{"logic": "AND", "conditions": [leaf]} | zone for leaf in leaves_of(definition)]
         for id_ in asked:
@@ -168,7 +175,7 @@ async def test_members_that_are_written_are_persons_alone_and_together(
     await UserNumbers(module_postgres, module_clickhouse).give(data.tenant)
     universe = data.universe(as_of)
     drawn = definitions(data, 4, seed=4)
-    plans = [data.plan(definition, as_of) for definition in drawn]
+    plans = await data.asked(module_clickhouse, *drawn, as_of=as_of)
     alone, together = [uuid4() for _ in plans], [uuid4() for _ in plans]
     for plan, run_id in zip(plans, alone, strict=True):
         query = render_membership_insert(plan, segment_id=1, run_id=run_id)

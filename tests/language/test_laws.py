@@ -45,7 +45,7 @@ class Asked:
 
     async def group(self, logic: str, *conditions: Json) -> set[str]:
         definition = {"logic": logic, "conditions": list(conditions)}
-        return await fetch_members(self.clickhouse, self.data.compile(definition, self.as_of))
+        return await fetch_members(self.clickhouse, await self.data.compile(self.clickhouse, definition, self.as_of))
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ async def test_who_did_it_in_a_window_did_it_in_every_longer_one(asked: Asked):
 async def test_a_preview_counts_the_members_and_samples_the_first_of_them(module_clickhouse: ClickHouse, asked: Asked):
     data, draw = asked.data, Draw(asked.data.seed + 1, asked.data.world)
     for definition in [draw.definition(SEGMENT_IDS) for _ in range(12)]:
-        plan = data.plan(definition, asked.as_of)
+        (plan,) = await data.asked(module_clickhouse, definition, as_of=asked.as_of)
         query = render_preview(plan, sample=5)
         result = await module_clickhouse.fetch(query.sql, query.params, purpose="preview", merge=sampled(5))
         row = dict(zip(result.columns, result.rows[0], strict=True))
@@ -122,7 +122,9 @@ async def test_ranges_of_user_keys_hold_every_member_once(module_clickhouse: Cli
     halves = (KeyRange(0, 2**63 - 1), KeyRange(2**63, 2**64 - 1))
     found = 0
     for condition in conditions(asked.data, 12):
-        plan = asked.data.plan({"logic": "AND", "conditions": [condition]}, asked.as_of)
+        (plan,) = await asked.data.asked(
+            module_clickhouse, {"logic": "AND", "conditions": [condition]}, as_of=asked.as_of
+        )
         for shape in shapes:
             queries = [render_keys(plan, shape=shape, keys=keys) for keys in (None, *halves)]
             whole, *parts = [
@@ -144,7 +146,9 @@ async def test_membership_of_one_user_is_what_the_members_say(module_clickhouse:
     users = sorted(asked.everyone)[:8]
     for condition in conditions(asked.data, 4):
         members = await asked.group("AND", condition)
-        plan = asked.data.plan({"logic": "AND", "conditions": [condition]}, asked.as_of)
+        (plan,) = await asked.data.asked(
+            module_clickhouse, {"logic": "AND", "conditions": [condition]}, as_of=asked.as_of
+        )
         for user_id in [*users, "nobody"]:
             query = render_is_member(plan, user_id=user_id)
             rows = (await module_clickhouse.fetch(query.sql, query.params, purpose="preview", user=user_id)).rows
@@ -153,7 +157,7 @@ async def test_membership_of_one_user_is_what_the_members_say(module_clickhouse:
 
 async def test_asking_again_gives_the_same_members(module_clickhouse: ClickHouse, asked: Asked):
     for condition in conditions(asked.data, 8):
-        query = asked.data.compile({"logic": "AND", "conditions": [condition]}, asked.as_of)
+        query = await asked.data.compile(module_clickhouse, {"logic": "AND", "conditions": [condition]}, asked.as_of)
         answers = [
             await module_clickhouse.fetch(query.sql, query.params, purpose=p, merge=ROWS)
             for p in ("preview", "compute")
@@ -205,7 +209,7 @@ async def test_a_day_has_as_many_hours_as_the_clock_on_the_wall_says(
             "timezone": zone,
             "conditions": [{"type": "event_count", "event_type": "view", "window": window}],
         }
-        return await fetch_members(module_clickhouse, asked.data.compile(definition, as_of))
+        return await fetch_members(module_clickhouse, await asked.data.compile(module_clickhouse, definition, as_of))
 
     day = await within({"last": "1d"}, "Europe/Madrid")
     assert day == await within({"last": f"{hours}h"}, "Europe/Madrid")

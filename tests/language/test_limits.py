@@ -370,9 +370,9 @@ async def test_500_conditions_that_each_mean_one_user_find_500(
     data = DataSet(0, world(AS_OFS[:1], ZONES[:1]), tenant, tuple(deliveries), {})
     definition = wide([leaf_for(number) for number in range(LEAVES)])
 
-    those = await fetch_members(module_clickhouse, data.compile(definition, AS_OF))
+    those = await fetch_members(module_clickhouse, await data.compile(module_clickhouse, definition, AS_OF))
     negated = of(group(*definition["conditions"], logic="OR", negate=True))
-    others = await fetch_members(module_clickhouse, data.compile(negated, AS_OF))
+    others = await fetch_members(module_clickhouse, await data.compile(module_clickhouse, negated, AS_OF))
 
     assert those == {user for number, user in users.items() if number < LEAVES}
     assert others == set(users.values()) - those

@@ -61,7 +61,7 @@ async def test_every_number_is_what_the_interpreter_says_of_the_definition_cut_d
         ]
         zone = {"timezone": definition["timezone"]} if "timezone" in definition else {}
         alone = [{"logic": "AND", "conditions": [each]} | zone for each in [*included, *excluded]]
-        plan = data.plan(definition, as_of)
+        (plan,) = await data.asked(module_clickhouse, definition, as_of=as_of)
         conditions = conditions_of(plan, definition)
         nodes = (*conditions.inclusions, *conditions.exclusions)
 

@@ -213,7 +213,7 @@ async def test_many_conditions_find_whom_each_of_them_means(
             definition, means = weighed.definition(logic, some, negate=negate)
             told.add(len(means))
             for shape, traits in WAYS:
-                query = data.compile(definition, weighed.as_of, shape=shape, traits=traits)
+                query = await data.compile(module_clickhouse, definition, weighed.as_of, shape=shape, traits=traits)
                 assert await fetch_members(module_clickhouse, query) == means, (shape, traits, definition)
     assert len(told) > 3, told
 
@@ -232,7 +232,7 @@ async def test_so_many_of_many_conditions_find_whom_so_many_of_them_mean(
         told.add(least)
         definition = {"logic": "AND", "conditions": [some_of([leaf for leaf, _ in some], least)]}
         for shape, traits in WAYS[:2]:
-            query = data.compile(definition, weighed.as_of, shape=shape, traits=traits)
+            query = await data.compile(module_clickhouse, definition, weighed.as_of, shape=shape, traits=traits)
             assert await fetch_members(module_clickhouse, query) == means, (shape, traits, definition)
     assert len(told) > 1, told
 
@@ -246,7 +246,7 @@ async def test_groups_of_many_conditions_find_whom_the_interpreter_finds(module_
         means = data.read(definition, weighed.as_of, universe)
         some += 0 < len(means) < len(universe)
         for shape, traits in WAYS:
-            query = data.compile(definition, weighed.as_of, shape=shape, traits=traits)
+            query = await data.compile(module_clickhouse, definition, weighed.as_of, shape=shape, traits=traits)
             assert await fetch_members(module_clickhouse, query) == means, (shape, traits, definition)
     assert some > 3
 

@@ -18,7 +18,7 @@ from segment_copilot.language.catalog import Catalog
 from segment_copilot.stores.clickhouse import ClickHouse
 from segment_copilot.stores.merging import ROWS
 from tests.support.engines import SHARDS
-from tests.support.language.data_sets import WAYS, Way
+from tests.support.language.data_sets import WAYS, Way, ranked
 from tests.support.language.reference import Event, accept, members
 
 AS_OF = datetime(2026, 6, 15, 12, tzinfo=UTC)
@@ -849,9 +849,11 @@ async def compiled_members(clickhouse: ClickHouse, tenant_id: int, case: Case, w
         references={},
         tenant_id=tenant_id,
         as_of=case.as_of,
+        spread=SHARDS > 1,
     )
+    (plan,) = await ranked(clickhouse, [compiled.plan])
     shape, traits = way
-    query = render_members(compiled.plan, shape=shape, traits=traits)
+    query = render_members(plan, shape=shape, traits=traits)
     return {row[1] for row in (await clickhouse.fetch(query.sql, query.params, purpose="compute", merge=ROWS)).rows}
 
 
@@ -866,11 +868,7 @@ async def store(clickhouse: ClickHouse, tenant_id: int, history: list[Event]) ->
     await write_block(clickhouse, stored, token=str(tenant_id))
 
 
-ASKED = [number for number, case in enumerate(CASES) if SHARDS == 1 or '"rank"' not in json.dumps(case.condition)]
-"""A rank is among all users, and refused over shards."""
-
-
-@pytest.mark.parametrize("number", ASKED, ids=[CASES[number].name for number in ASKED])
+@pytest.mark.parametrize("number", range(len(CASES)), ids=[case.name for case in CASES])
 async def test_both_readings_find(module_clickhouse: ClickHouse, number):
     case = CASES[number]
     definition = {"logic": "AND", "conditions": [case.condition]}

@@ -60,7 +60,7 @@ async def compare(clickhouse: ClickHouse, data: DataSet) -> list[str]:
         async with turns:
             read = data.read(definition, as_of, universe)
             for shape, traits in WAYS if "user_property" in json.dumps(definition) else WAYS[:2]:
-                query = data.compile(definition, as_of, shape=shape, traits=traits)
+                query = await data.compile(clickhouse, definition, as_of, shape=shape, traits=traits)
                 if await fetch_members(clickhouse, query) != read:
                     way = (shape, traits)
                     return await explain_difference(

@@ -30,6 +30,7 @@ WATCHERS = (
     "tests/language/test_semantics.py",
     "tests/language/test_identity.py",
     "tests/language/test_planning.py",
+    "tests/audiences/test_spread.py",
 )
 """The tests that are asked, in this order; the first failure is enough."""
 

@@ -334,7 +334,9 @@ class Computations:
         """Compile what is to be computed; the lists that it reads stay until it is over, whatever is uploaded meanwhile."""
         definition = (claim.definition or "{}").encode()
         while True:
-            prepared = await self._previews.prepare(claim.tenant, definition, as_of=claim.as_of, is_warned=False)
+            prepared = await self._previews.prepare(
+                claim.tenant, definition, as_of=claim.as_of, is_warned=False, purpose="compute"
+            )
             if await keep_lists(self._postgres, "computations", claim.id, prepared.lists):
                 return prepared.compiled
 

@@ -16,6 +16,7 @@ from segment_copilot.access.tenants import Tenant
 from segment_copilot.audiences.previews import PreparedDefinition, Previews
 from segment_copilot.audiences.references import References
 from segment_copilot.audiences.sensitivity import ConditionCount, Sensitivity
+from segment_copilot.audiences.spread import Ranks
 from segment_copilot.compiler.evidence import Contribution, Verdict
 from segment_copilot.compiler.slots import GroupNode, Node, SlotNode
 from segment_copilot.errors import Finding
@@ -135,6 +136,7 @@ class Explanations:
         self, clickhouse: ClickHouse, previews: Previews, references: References, links: IdentityLinks
     ) -> None:
         self._clickhouse = clickhouse
+        self._ranks = Ranks(clickhouse)
         self._previews = previews
         self._references = references
         self._links = links
@@ -232,7 +234,8 @@ class Explanations:
         self, tenant: Tenant, prepared: PreparedDefinition, user_id: str, *, purpose: Purpose = "preview"
     ) -> UserExplanation:
         """Explain whether the user matches a prepared definition, and why: the person whose id this is."""
-        plan, person = prepared.compiled.plan, await self._links.person(tenant, user_id)
+        person = await self._links.person(tenant, user_id)
+        plan = await self._ranks.placed(prepared.compiled.plan, person, purpose=purpose)
         write = partial(compiler.render_evidence, plan, user_id=person.user_id, other_ids=person.other_ids)
         query = await self._previews.aside.do(tenant.id, write, is_long=prepared.is_long)
         result = await self._clickhouse.fetch(query.sql, query.params, purpose=purpose, user=person.user_id)

@@ -14,6 +14,7 @@ from segment_copilot.access.tenants import Tenant
 from segment_copilot.audiences.look_ups import SegmentOfUser
 from segment_copilot.audiences.members import Members
 from segment_copilot.audiences.references import References
+from segment_copilot.audiences.spread import Ranks
 from segment_copilot.compiler import Plan, Referenced, Static
 from segment_copilot.errors import InvalidDefinition
 from segment_copilot.events.discovery import Discovery
@@ -55,6 +56,7 @@ class LiveMemberships:
     ) -> None:
         self._links = links
         self._clickhouse = clickhouse
+        self._ranks = Ranks(clickhouse)
         self._discovery = discovery
         self._references = references
         self._members = members
@@ -74,7 +76,15 @@ class LiveMemberships:
             if not one.is_active or not isinstance(one.referenced, Definition):
                 continue
             try:
-                plans[segment_id] = _plan(tenant, one.referenced, catalog, behind, as_of=instant, linked=linked)
+                plans[segment_id] = _plan(
+                    tenant,
+                    one.referenced,
+                    catalog,
+                    behind,
+                    as_of=instant,
+                    linked=linked,
+                    spread=self._ranks.is_spread,
+                )
             except InvalidDefinition as error:
                 unevaluated.append(Unevaluated(segment_id, one.name, error.code, error.detail))
             await asyncio.sleep(0)  # compiling hundreds takes a while, in which others are served
@@ -82,7 +92,7 @@ class LiveMemberships:
         planned, person = list(plans.items()), await self._links.person(tenant, user_id)
         for start in range(0, len(planned), _TOGETHER):
             some = planned[start : start + _TOGETHER]
-            slots = compiler.UserSlots([plan for _, plan in some])
+            slots = compiler.UserSlots(await self._ranks.bounded([plan for _, plan in some], purpose="preview"))
             query = slots.query(person.user_id, other_ids=person.other_ids)
             rows = (await self._clickhouse.fetch(query.sql, query.params, purpose="preview", user=person.user_id)).rows
             found += [
@@ -101,9 +111,16 @@ def _plan(
     *,
     as_of: datetime,
     linked: bool,
+    spread: bool,
 ) -> Plan:
     return compiler.compile_definition(
-        parse(encode(definition)), catalog=catalog, references=behind, tenant_id=tenant.id, as_of=as_of, linked=linked
+        parse(encode(definition)),
+        catalog=catalog,
+        references=behind,
+        tenant_id=tenant.id,
+        as_of=as_of,
+        linked=linked,
+        spread=spread,
     ).plan
 
 

@@ -25,6 +25,7 @@ from segment_copilot.audiences.computations import Computations
 from segment_copilot.audiences.live_states import LiveStates
 from segment_copilot.audiences.references import References, Saved, lists_among
 from segment_copilot.audiences.removals import keep_lists
+from segment_copilot.audiences.spread import Ranks
 from segment_copilot.audiences.user_numbers import UserNumbers
 from segment_copilot.compiler import Move, Plan, Referenced
 from segment_copilot.errors import InvalidDefinition, SegmentCopilotError, Unavailable
@@ -127,6 +128,7 @@ class LiveRefresh:
         self._discovery = discovery
         self._references = references
         self._links = links
+        self._ranks = Ranks(clickhouse)
         self._computations = computations
         self._states = LiveStates(computations, UserNumbers(postgres, clickhouse))
         self._policy = policy or LivePolicy()
@@ -241,6 +243,7 @@ class LiveRefresh:
                 tenant_id=tenant.id,
                 as_of=instant,
                 linked=linked,
+                spread=self._ranks.is_spread,
             ).plan
 
         for segment in segments:
@@ -284,7 +287,8 @@ class LiveRefresh:
 
     async def _evaluate_all(self, tenant: Tenant, asked: Sequence[_Asked]) -> dict[int, UUID]:
         async with self._clickhouse.session(purpose="compute") as session:
-            shared = compiler.SharedSlots([one.plan for one in asked])
+            plans = await self._ranks.bounded([one.plan for one in asked], purpose="compute")
+            shared = compiler.SharedSlots(plans)
             return await self._settle(session, tenant, asked, shared, of="all")
 
     async def _settle(

@@ -24,9 +24,10 @@ class Planner(Struct, frozen=True):
     catalog: Catalog
     references: Mapping[int, Referenced]
     linked: bool
+    spread: bool
 
     def plan(self, definition: Parsed, as_of: datetime) -> Plan:
-        """Plan a definition at an instant; raises InvalidDefinition."""
+        """Plan a definition at an instant; over shards its ranks have no bounds yet. Raises InvalidDefinition."""
         return compiler.compile_definition(
             definition,
             catalog=self.catalog,
@@ -34,13 +35,15 @@ class Planner(Struct, frozen=True):
             tenant_id=self.tenant_id,
             as_of=as_of,
             linked=self.linked,
+            spread=self.spread,
         ).plan
 
 
 class Planning:
-    """Reads what definitions of all tenants are bound to; every method takes the tenant."""
+    """Reads what definitions of all tenants are bound to; every method takes the tenant. *spread* if users are on several shards."""
 
-    def __init__(self, discovery: Discovery, references: References, links: IdentityLinks) -> None:
+    def __init__(self, discovery: Discovery, references: References, links: IdentityLinks, *, spread: bool) -> None:
+        self._spread = spread
         self._discovery = discovery
         self._references = references
         self._links = links
@@ -50,4 +53,4 @@ class Planning:
         catalog = await self._discovery.catalog(tenant, fresh=fresh)
         every = await self._references.every(tenant)
         behind = {segment_id: one.referenced for segment_id, one in every.items()}
-        return Planner(tenant.id, catalog, behind, await self._links.has_any(tenant))
+        return Planner(tenant.id, catalog, behind, await self._links.has_any(tenant), self._spread)

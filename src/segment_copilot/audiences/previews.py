@@ -10,12 +10,13 @@ from typing import Any, Final
 from uuid import UUID
 
 from msgspec import UNSET, Struct, UnsetType
+from msgspec.structs import replace
 
 from segment_copilot import compiler
 from segment_copilot.access.tenants import Tenant
 from segment_copilot.audiences.references import References, lists_among
 from segment_copilot.audiences.sensitivity import ConditionCount, Sensitivity, leaves_of
-from segment_copilot.audiences.spread import check_spread
+from segment_copilot.audiences.spread import Ranks
 from segment_copilot.compiler import Compiled, Referenced, all_conditions, leaves, referenced_segments
 from segment_copilot.errors import Finding, InvalidInput
 from segment_copilot.events.discovery import Discovery
@@ -103,6 +104,7 @@ class Previews:
         self._turns = FairTurns(
             _AT_ONCE, of_one=of_one, late="Other previews of this tenant come first. Ask again later."
         )
+        self._ranks = Ranks(clickhouse)
         self._links = links
         self._discovery = discovery
         self._values = values
@@ -116,21 +118,24 @@ class Previews:
         as_of: datetime,
         own_id: int | None = None,
         is_warned: bool = True,
+        purpose: Purpose | None = "preview",
     ) -> PreparedDefinition:
         """Parse, bind, plan and describe a definition, and find what is odd in it.
+
+        Over shards its ranks get their bounds, for what the plan is to be asked for; with None as *purpose* it is not asked.
 
         A name or value that the remembered catalog lacks, or has not seen events of, is looked for once in a fresh one,
         and what its samples leave open is looked up in the store; not where nobody is warned, *is_warned* false.
 
         Raises:
             InvalidDefinition: With every mistake, each with a pointer into *definition*.
+            Unavailable: Over shards, users cannot be ranked.
         """
         text = definition if isinstance(definition, bytes) else str(definition)
         parsed = await self.aside.do(tenant.id, lambda: parse(definition), is_long=len(text) >= _LONG_TEXT)
         named = [located.leaf for located in parsed.leaves]
         is_long = len(named) >= _LONG
         references = await self._references.load(tenant, referenced_segments(named))
-        check_spread(self._clickhouse, parsed, references)
         linked = await self._links.has_any(tenant)
 
         async def compiled_by(catalog: Catalog) -> Compiled:
@@ -144,6 +149,9 @@ class Previews:
             compiled = await compiled_by(catalog := await self._discovery.catalog(tenant, fresh=True))
         if is_warned and (questions := compiled.bound.questions):
             compiled = await compiled_by(catalog := await self._values.answer(tenant, catalog, questions))
+        if purpose is not None:
+            (plan,) = await self._ranks.bounded([compiled.plan], purpose=purpose)
+            compiled = replace(compiled, plan=plan)
         bound = compiled.bound.definition
         names = await self._references.names(tenant, references)
         tier, reason = tier_of(bound)
@@ -174,6 +182,7 @@ class Previews:
             as_of=as_of,
             own_id=own_id,
             linked=linked,
+            spread=self._ranks.is_spread,
         )
 
     async def preview(
@@ -304,10 +313,12 @@ class Previews:
                 tenant_id=tenant.id,
                 as_of=instant,
                 linked=linked,
+                spread=self._ranks.is_spread,
             )
+            (plan,) = await self._ranks.bounded([compiled.plan], purpose="history")
             count = 0
             for keys in compiled.ranges:
-                query = compiler.render_keys(compiled.plan, traits="history", keys=keys)
+                query = compiler.render_keys(plan, traits="history", keys=keys)
                 sql = f"SELECT count() FROM (\n{query.sql}\n)"
                 result = await self._clickhouse.fetch(sql, query.params, purpose="history", merge=SUMS)
                 count += result.rows[0][0]

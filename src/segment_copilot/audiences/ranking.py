@@ -20,7 +20,7 @@ async def ranks_users_now(postgres: Postgres, previews: Previews, tenant: Tenant
     if row is None or row["definition"] is None:
         return False
     try:
-        prepared = await previews.prepare(tenant, row["definition"].encode(), as_of=datetime.now(UTC))
+        prepared = await previews.prepare(tenant, row["definition"].encode(), as_of=datetime.now(UTC), purpose=None)
     except InvalidDefinition:
         return False
     return ranks_users(prepared.compiled.plan.root)

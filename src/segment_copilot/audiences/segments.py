@@ -213,7 +213,7 @@ class Segments:
         _check_static(segment_type, segment_type, definition)
         prepared = None
         if definition is not None:
-            prepared = await self._previews.prepare(tenant, definition, as_of=datetime.now(UTC))
+            prepared = await self._previews.prepare(tenant, definition, as_of=datetime.now(UTC), purpose=None)
         ranks = prepared is not None and ranks_users(prepared.compiled.plan.root)
         chosen = choose(refresh, self._defaults.mode, is_static=segment_type == "static", ranks_users=ranks)
         due = _DUE.format(
@@ -282,7 +282,7 @@ class Segments:
         prepared: PreparedDefinition | None = None
         if changes.definition is not UNSET and changes.definition is not None:
             prepared = await self._previews.prepare(
-                tenant, changes.definition, as_of=datetime.now(UTC), own_id=segment_id
+                tenant, changes.definition, as_of=datetime.now(UTC), own_id=segment_id, purpose=None
             )
         ranks = prepared is not None and ranks_users(prepared.compiled.plan.root)
         if prepared is None and isinstance(changes.refresh, Wanted) and changes.refresh.mode == "live":

@@ -357,9 +357,13 @@ class Snapshots:
         else:
             assert claim.definition is not None  # noqa: S101  # `request` refuses it
             definition = claim.definition.encode()
-            prepared = await self._previews.prepare(claim.tenant, definition, as_of=claim.as_of, is_warned=False)
+            prepared = await self._previews.prepare(
+                claim.tenant, definition, as_of=claim.as_of, is_warned=False, purpose="compute"
+            )
             while not await keep_lists(self._postgres, "snapshots", claim.lease.id, prepared.lists):
-                prepared = await self._previews.prepare(claim.tenant, definition, as_of=claim.as_of, is_warned=False)
+                prepared = await self._previews.prepare(
+                    claim.tenant, definition, as_of=claim.as_of, is_warned=False, purpose="compute"
+                )
             for keys in prepared.compiled.ranges:
                 query = compiler.render_members(prepared.compiled.plan, keys=keys)
                 columns = "{tenant:UInt32}, {snapshot:UInt64}, {run:UUID}, user_id, user_key"

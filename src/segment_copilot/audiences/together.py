@@ -25,6 +25,7 @@ from segment_copilot.audiences.kept_slots import KeptSlot, KeptSlots, question_o
 from segment_copilot.audiences.planning import Planner, Planning
 from segment_copilot.audiences.references import lists_among
 from segment_copilot.audiences.removals import keep_lists
+from segment_copilot.audiences.spread import Ranks
 from segment_copilot.audiences.turns import note_progress
 from segment_copilot.audiences.user_numbers import UserNumbers
 from segment_copilot.compiler import (
@@ -113,6 +114,7 @@ class Together:
         self._arrivals = arrivals
         self._planning = planning
         self._kept = kept
+        self._ranks = Ranks(clickhouse)
         self._numbers = UserNumbers(postgres, clickhouse)
 
     async def write(self, claims: Sequence[Claim]) -> set[int]:
@@ -136,6 +138,7 @@ class Together:
                 log.warning("computation.apart", computation_id=one.id, error=type(error).__name__)
         if not plans:
             return set()
+        plans = dict(zip(plans, await self._ranks.bounded(list(plans.values()), purpose="compute"), strict=True))
         earlier = await self._earlier(tenant, planner, [(parsed[id_], plan) for id_, plan in plans.items()], as_of)
         await self._numbers.give(tenant)
         planned = [one for one in claims if one.id in plans]

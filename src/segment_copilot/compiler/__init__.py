@@ -25,7 +25,16 @@ from segment_copilot.compiler.fragments import CompiledQuery
 from segment_copilot.compiler.moves import Move, SeenSince, moves_between, question_at, question_of, slots_between
 from segment_copilot.compiler.narrowing import Conditions, Narrowing, read_narrowing, render_narrowing
 from segment_copilot.compiler.plan import plan
-from segment_copilot.compiler.ranks import ranks_users
+from segment_copilot.compiler.ranks import (
+    Span,
+    places_of,
+    ranks_of,
+    ranks_users,
+    render_amount,
+    render_before,
+    render_distribution,
+    with_bounds,
+)
 from segment_copilot.compiler.relevance import can_change
 from segment_copilot.compiler.render import (
     KeyRange,
@@ -44,7 +53,7 @@ from segment_copilot.compiler.render import (
 )
 from segment_copilot.compiler.sensitivity import roots_with
 from segment_copilot.compiler.slot_sets import CREATE_ARRIVED, EVERYBODY, TOUCHED_BY_CAUSE, Asked, Kept, SlotSets
-from segment_copilot.compiler.slots import Plan, conjunction, leaves
+from segment_copilot.compiler.slots import Bounds, Plan, RankSlot, conjunction, leaves
 from segment_copilot.compiler.tables import Person
 from segment_copilot.compiler.touched import CREATE_TOUCHED, TOUCHED, render_copies, render_persons
 from segment_copilot.compiler.traits import TraitTable
@@ -69,8 +78,11 @@ def compile_definition(
     as_of: datetime,
     own_id: int | None = None,
     linked: bool = False,
+    spread: bool = False,
 ) -> Compiled:
-    """Bind a definition and plan it; *linked* if some ids of the tenant's users are one person's.
+    """Bind a definition and plan it.
+
+    *linked* if some ids of the tenant's users are one person's, *spread* if users are on several shards.
 
     Raises:
         InvalidDefinition: With every mistake in *parsed* and every one that binding finds.
@@ -78,7 +90,7 @@ def compile_definition(
     bound = bind(parsed, catalog, references, own_id=own_id)
     defined = {segment_id: one for segment_id, one in references.items() if one is not None}
     planned = plan(bound.definition, tenant_id=tenant_id, as_of=as_of, timezone=catalog.timezone, references=defined)
-    planned = replace(planned, linked=linked)
+    planned = replace(planned, linked=linked, spread=spread)
     events = sum(known.event_count for known in catalog.event_types.values())
     return Compiled(bound, planned, key_ranges(planned, events=events))
 
@@ -92,6 +104,7 @@ __all__ = [
     "WHERE_POINTER",
     "Asked",
     "Bound",
+    "Bounds",
     "Compiled",
     "CompiledQuery",
     "Conditions",
@@ -102,11 +115,13 @@ __all__ = [
     "Narrowing",
     "Person",
     "Plan",
+    "RankSlot",
     "Referenced",
     "SeenSince",
     "Shape",
     "SharedSlots",
     "SlotSets",
+    "Span",
     "Static",
     "TraitTable",
     "UserEvidence",
@@ -120,15 +135,20 @@ __all__ = [
     "key_ranges",
     "leaves",
     "moves_between",
+    "places_of",
     "plan",
     "question_at",
     "question_of",
+    "ranks_of",
     "ranks_users",
     "read_evidence",
     "read_narrowing",
     "referenced_segments",
+    "render_amount",
+    "render_before",
     "render_copies",
     "render_counts",
+    "render_distribution",
     "render_event_filter",
     "render_evidence",
     "render_is_member",
@@ -143,4 +163,5 @@ __all__ = [
     "roots_with",
     "shape_of",
     "slots_between",
+    "with_bounds",
 ]

@@ -189,13 +189,35 @@ class CompareSlot(Struct, frozen=True, tag=True):
     factor: int
 
 
+class Bounds(Struct, frozen=True):
+    """The bounds of a rank are where it ends among all users, whichever shard they are on.
+
+    Attributes:
+        ranked: How many users are ranked.
+        places: How many of them are in.
+        border: The amount of the last who is in, as text; None where nobody is ranked.
+        last_id: Of those at the border, the last id that is in; None: all of them are.
+        place: The place of the one user that a question is about; None for one who is not ranked.
+    """
+
+    ranked: int
+    places: int
+    border: str | None = None
+    last_id: str | None = None
+    place: int | None = None
+
+
 class RankSlot(Struct, frozen=True, tag=True):
-    """Users who are among the first *count* of all, or *share* thousandths of a per cent of them, by a measure; with *is_bottom* by the smallest."""
+    """Users who are among the first *count* of all, or *share* thousandths of a per cent of them, by a measure; with *is_bottom* by the smallest.
+
+    Where all users are on one server, it finds the *bounds* itself.
+    """
 
     measured: Measured
     is_bottom: bool
     count: int | None = None
     share: int | None = None
+    bounds: Bounds | None = None
 
 
 class TraitSlot(Struct, frozen=True, tag=True):
@@ -291,12 +313,16 @@ Node = SlotNode | GroupNode | AtLeastNode
 
 
 class Plan(Struct, frozen=True):
-    """A plan is a question about one tenant at one instant; *linked* if some ids of its users are one person's."""
+    """A plan is a question about one tenant at one instant; *linked* if some ids of its users are one person's.
+
+    Of one that is *spread* each shard is asked about its own users: a rank is written with bounds only.
+    """
 
     tenant_id: int
     as_of: datetime
     root: Node
     linked: bool = False
+    spread: bool = False
 
 
 def conjunction(first: Node, second: Node) -> Node:

@@ -130,6 +130,8 @@ class Tables:
         )
         self.user = bind("" if person is None else person.user_id, "String", name="user")
         self._is_past = sql("occurred_at <= {}", self.as_of)
+        self.is_spread = plan.spread
+        """Whether the users who are read are those of one shard."""
         self.is_linked = plan.linked if person is None else bool(person.other_ids)
         self.person_key = sql("user_key")
         """The key of the person that a row is of, where the SELECT does not name it."""

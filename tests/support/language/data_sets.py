@@ -10,6 +10,7 @@ from typing import Any
 from msgspec import Struct
 
 from segment_copilot.access.tenants import Tenant, Tenants
+from segment_copilot.audiences.spread import Ranks
 from segment_copilot.compiler import CompiledQuery, Plan, Shape, TraitTable, bind, compile_definition, render_members
 from segment_copilot.events import Forwarding, Ingestion
 from segment_copilot.events.identity_links import IdentityLinks
@@ -18,6 +19,7 @@ from segment_copilot.language.catalog import Catalog, EventType, Property
 from segment_copilot.stores.clickhouse import ClickHouse
 from segment_copilot.stores.merging import ROWS
 from segment_copilot.stores.postgres import Postgres
+from tests.support.engines import SHARDS
 from tests.support.language.reference import (
     IDENTIFY,
     Event,
@@ -41,6 +43,10 @@ _CHUNK = 400
 _DECLARED = {path: Property(path, declared=declared) for path, declared in DECLARED.items()}
 _TYPED = EVENT_TYPES[:2]
 """The event types that have a schema; the others have none."""
+
+
+FEW_STEPS = 16
+"""So few values shards tell at once, that they have to be asked again."""
 
 
 class DataSet(Struct, frozen=True):
@@ -92,13 +98,30 @@ class DataSet(Struct, frozen=True):
             tenant_id=self.tenant.id,
             as_of=as_of,
             linked=bool(self.said),
+            spread=SHARDS > 1,
         ).plan
 
-    def compile(
-        self, definition: Json, as_of: datetime, *, shape: Shape | None = None, traits: TraitTable = "current"
+    async def asked(self, clickhouse: ClickHouse, *definitions: Json, as_of: datetime) -> list[Plan]:
+        """The plans, whose ranks have bounds where users are on several shards."""
+        return await ranked(clickhouse, [self.plan(definition, as_of) for definition in definitions])
+
+    async def compile(
+        self,
+        clickhouse: ClickHouse,
+        definition: Json,
+        as_of: datetime,
+        *,
+        shape: Shape | None = None,
+        traits: TraitTable = "current",
     ) -> CompiledQuery:
         """The query for the members."""
-        return render_members(self.plan(definition, as_of), shape=shape, traits=traits)
+        (plan,) = await self.asked(clickhouse, definition, as_of=as_of)
+        return render_members(plan, shape=shape, traits=traits)
+
+
+async def ranked(clickhouse: ClickHouse, plans: Sequence[Plan]) -> list[Plan]:
+    """The plans with bounds, for which shards tell few values at once: so that they have to be asked several times."""
+    return await Ranks(clickhouse, steps=FEW_STEPS).bounded(plans, purpose="compute")
 
 
 async def fetch_members(clickhouse: ClickHouse, query: CompiledQuery) -> set[str]:
@@ -246,7 +269,7 @@ async def explain_difference(
     zone = {"timezone": definition["timezone"]} if "timezone" in definition else {}
     for leaf in leaves_of(definition):
         alone: Json = {"logic": "AND", "conditions": [leaf]} | zone
-        query = data.compile(alone, as_of, shape=shape, traits=traits)
+        query = await data.compile(clickhouse, alone, as_of, shape=shape, traits=traits)
         compiled, read = await fetch_members(clickhouse, query), data.read(alone, as_of, universe)
         if compiled != read:
             told += [json.dumps(leaf, ensure_ascii=False), query.sql, json.dumps(query.params, default=str)]

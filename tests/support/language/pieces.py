@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from tests.support.engines import SHARDS
 from tests.support.language.strategies import Draw, complement
 
 Json = dict[str, Any]
@@ -48,7 +47,7 @@ def _segments(operator: str) -> Callable[[Json], bool]:
 
 
 PIECES: Final[Mapping[str, Callable[[Json], bool]]] = {
-    **({} if SHARDS > 1 else {"rank": lambda node: node.get("type") == "rank"}),  # over shards it is refused
+    "rank": lambda node: node.get("type") == "rank",
     "measure_compare": lambda node: node.get("type") == "measure_compare",
     "same": lambda node: "same" in node,
     "at": lambda node: isinstance(node.get("at"), dict),

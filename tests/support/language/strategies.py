@@ -19,7 +19,6 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 
 from segment_copilot.language.operators import ValueType
-from tests.support.engines import SHARDS
 from tests.support.language.reference import Event
 from tests.support.language.reference_times import Clock, Span, back, calendar_period, shift, wanted_span
 
@@ -708,7 +707,8 @@ class Draw:
             self.sequence,
             self.measure_compare,
             self.measure_compare,
-            *([self.rank] if SHARDS == 1 else [self.measure_compare]) * 2,  # over shards a rank is refused
+            self.rank,
+            self.rank,
         ]
         if segment_ids:
             kinds.append(lambda: self.membership(segment_ids))
