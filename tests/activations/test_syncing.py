@@ -229,6 +229,22 @@ async def test_a_delivery_on_which_three_workers_died_is_tried_again_later(sendi
     assert sending.sent()[-1].entered == ["a"]
 
 
+async def test_deliveries_of_workers_that_died_keep_no_other_from_being_claimed(sending: Sending):
+    """More at once than a tenant may have, as two workers claimed them in the same moment before both were killed."""
+    await sending.publish("ab")
+    activations = [await sending.activate() for _ in range(3)]
+    await sending.resources.syncing.notice()
+    died = """
+        UPDATE deliveries SET status = 'sending', lease_id = gen_random_uuid(), holder = 1, attempts = 1,
+            lease_until = now() - interval '1 s'
+        WHERE tenant_id = $1"""
+    assert await sending.resources.postgres.execute(died, sending.tenant.id) == len(activations)
+    await sending.work()
+
+    for activation in activations:
+        assert [one.status for one in await sending.deliveries(activation)] == ["done"]
+
+
 async def test_a_delivery_that_fails_for_a_day_is_dead_and_can_be_replayed(sending: Sending):
     await sending.publish("a")
     activation = await sending.activate()

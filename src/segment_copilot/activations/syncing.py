@@ -51,8 +51,10 @@ NOT EXISTS (SELECT FROM deliveries AS earlier WHERE earlier.activation_id = deli
 AND EXISTS (SELECT FROM activations WHERE activations.id = deliveries.activation_id AND activations.status <> 'paused'
     AND NOT {circuits.IS_OPEN})
 AND {_OF_TENANT} > (SELECT count(*) FROM deliveries AS other
-    WHERE other.tenant_id = deliveries.tenant_id AND other.status = 'sending' AND other.id <> deliveries.id)
+    WHERE other.tenant_id = deliveries.tenant_id AND other.status = 'sending' AND other.id <> deliveries.id
+        AND other.lease_until > now())
 """
+"""A delivery whose worker died counts no longer once its lease is over: else several would keep one another from being claimed."""
 _BEHIND: Final = """
 INSERT INTO deliveries (tenant_id, activation_id, is_full)
 SELECT tenant_id, id, false FROM activations
