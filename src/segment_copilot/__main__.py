@@ -309,6 +309,13 @@ def import_(
     boolean: Annotated[
         list[str] | None, typer.Option(help="Column of yes/no, true/false or 1/0, to be booleans; may be given again")
     ] = None,
+    number: Annotated[
+        list[str] | None,
+        typer.Option(help='Column of amounts as people write them ("1,089.95", "$8.50"); may be given again'),
+    ] = None,
+    decimal: Annotated[
+        str | None, typer.Option(help="Mark before the decimals of --number columns, . or ,; default: .")
+    ] = None,
     timezone: Annotated[str | None, typer.Option(help="Zone of times without an offset; default: UTC")] = None,
     time_format: Annotated[
         str | None,
@@ -357,6 +364,8 @@ def import_(
         traits_only=traits_only,
         id=id_,
         boolean=tuple(boolean or ()),
+        number=tuple(number or ()),
+        decimal=decimal,
         timezone=timezone,
         time_format=time_format,
         encoding=encoding,

@@ -179,6 +179,58 @@ def test_a_boolean_column_with_another_word_is_told(tmp_path: Path):
     assert told == "optin: 'maybe' is neither yes nor no: a --boolean column has yes/no, true/false or 1/0."
 
 
+@pytest.mark.parametrize(
+    ("cell", "decimal", "value"),
+    [
+        ("12", ".", 12),
+        ("1e3", ".", 1000.0),
+        ("007", ".", 7),
+        ("1,089.95", ".", 1089.95),
+        ("1,089", ".", 1089),
+        ("$8.50", ".", 8.5),
+        ("-1'089.5", ".", -1089.5),
+        ("1178,60", ",", 1178.6),
+        ("1.089,95", ",", 1089.95),
+        ("1.089", ",", 1089),
+        ("1,089", ",", 1.089),
+        ("89,95 €", ",", 89.95),
+        ("1 089 000,5", ",", 1_089_000.5),
+    ],
+)
+def test_a_number_column_has_numbers(tmp_path: Path, cell: str, decimal: str, value: float):
+    content = f'user;event;time;total;seen\nana;buy;2026-06-20;"{cell}";"{cell}x"\n'
+
+    event = first(tmp_path, content, user="user", event="event", time="time", number=("total",), decimal=decimal)
+
+    assert isinstance(event, dict)
+    assert event["payload"] == {"total": value, "seen": f"{cell}x"}
+    assert type(event["payload"]["total"]) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("cell", "decimal", "told"),
+    [
+        ("much", ".", "'much' is no number with a decimal point."),
+        ("1178,60", ".", "'1178,60' is no number with a decimal point; by --decimal , it is one."),
+        ("8.50", ",", "'8.50' is no number with a decimal comma; by --decimal . it is one."),
+        ("1,08,95", ".", "'1,08,95' is no number with a decimal point."),
+        ("1.0.8", ",", "'1.0.8' is no number with a decimal comma."),
+    ],
+)
+def test_a_number_column_with_something_else_is_told(tmp_path: Path, cell: str, decimal: str, told: str):
+    content = f"user;event;time;total\nana;buy;2026-06-20;{cell}\n"
+
+    found = first(tmp_path, content, user="user", event="event", time="time", number=("total",), decimal=decimal)
+
+    assert found == f"total: {told}"
+
+
+@pytest.mark.parametrize("given", [{"number": ("total",), "decimal": ";"}, {"decimal": ","}])
+def test_a_decimal_mark_is_one_of_two_and_of_a_column(given: dict[str, Any]):
+    with pytest.raises(InvalidInput, match="--decimal with --number COLUMN"):
+        make_layout(user="user", event="event", time="time", **given)
+
+
 def test_rows_that_only_describe_users_are_identifies(tmp_path: Path):
     path = tmp_path / "people.csv"
     path.write_text(

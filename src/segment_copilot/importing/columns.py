@@ -9,7 +9,7 @@ from typing import Any, Final
 from msgspec import Struct, field
 
 from segment_copilot.importing.times import is_date_of_people
-from segment_copilot.importing.values import as_boolean, looks_like_number
+from segment_copilot.importing.values import as_boolean, has_decimal_comma, looks_like_number
 from segment_copilot.language.catalog import IDENTIFY
 
 _KINDS: Final[Mapping[type, str]] = {
@@ -67,7 +67,7 @@ class Column(Struct, kw_only=True):
         if self.odd_numbers and self.odd_numbers + self.kinds["number"] > self.total // 2:
             yield (
                 f"{self.name}: {self.odd_numbers} of {self.total} values stay text, such as {self.odd_number!r}: "
-                "sums and comparisons leave them out. Written as 1089.95 they are numbers."
+                f"sums and comparisons leave them out. --number {self.name!r}{' --decimal ,' if has_decimal_comma(self.odd_number) else ''} makes numbers of them."
             )
         if self.odd_dates > self.total // 2:
             yield (

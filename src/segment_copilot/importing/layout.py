@@ -50,6 +50,8 @@ class Layout(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rena
     trait: tuple[str, ...] = ()
     traits_only: bool = False
     boolean: tuple[str, ...] = ()
+    number: tuple[str, ...] = ()
+    decimal: str = ""
     timezone: str = "UTC"
     time_format: str = ""
     encoding: str = ""
@@ -164,6 +166,11 @@ def _check(layout: Layout) -> None:
     if layout.separator and (len(separator := read_separator(layout.separator)) != 1 or separator in '"\r\n'):
         detail = f"{layout.separator!r} is no separator. Give one character, or the word tab."
         raise InvalidInput(detail, code="wrong_separator")
+    if layout.decimal not in {"", ".", ","} or (layout.decimal and not layout.number):
+        detail = (
+            "Give --decimal with --number COLUMN, and as . or ,: it is the mark before the decimals of those columns."
+        )
+        raise InvalidInput(detail, code="wrong_decimal")
     if layout.encoding:
         check_encoding(layout.encoding)
 

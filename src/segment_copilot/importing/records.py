@@ -270,7 +270,9 @@ def _csv_rows(text: Iterator[str], separator: str, line: int) -> Iterator[Source
 
 def _opened(header: Sequence[str], layout: Layout) -> frozenset[str]:
     """Return the columns whose cells are JSON objects: those that a path leads into, and what *layout* takes apart."""
-    paths = {name.partition(".")[0] for name in (*layout.named(), *layout.boolean) if name not in header}
+    paths = {
+        name.partition(".")[0] for name in (*layout.named(), *layout.boolean, *layout.number) if name not in header
+    }
     return frozenset({*layout.properties, *layout.profile, *layout.pairs, *paths} & set(header))
 
 
@@ -306,7 +308,15 @@ def _separator(first: str, layout: Layout) -> str:
 def _check_header(header: Sequence[str], layout: Layout) -> None:
     if doubled := {name for name in header if header.count(name) > 1}:
         raise InvalidInput(f"The header names a column twice: {', '.join(sorted(doubled))}.", code="duplicate_column")
-    wanted = [layout.user, layout.event, layout.time, *names_of(layout.id), *layout.trait, *layout.boolean]
+    wanted = [
+        layout.user,
+        layout.event,
+        layout.time,
+        *names_of(layout.id),
+        *layout.trait,
+        *layout.boolean,
+        *layout.number,
+    ]
     for names in wanted:
         alternatives = names_of(names)
         if alternatives and not any(_has(header, name) for name in alternatives):

@@ -76,6 +76,7 @@ class _Writer:
         self._alternatives = [names for names in alternatives if len(names) > 1]
         self._meant = frozenset({*layout.named(), *layout.profile}).difference(*self._alternatives)
         self._booleans = frozenset(layout.boolean)
+        self._numbers = frozenset(layout.number)
         self._flags = frozenset(layout.flags)
         self._traits: dict[str, dict[str, bytes]] = {}  # of each user's previous row, as JSON: 1 is not true
 
@@ -191,7 +192,17 @@ class _Writer:
             if name in self._booleans and cell is not None:
                 detail = f"{str(cell)[:100]!r} is neither yes nor no: a --boolean column has yes/no, true/false or 1/0."
                 raise EventRejected(join(name), code="wrong_boolean", detail=detail)
+        if name in self._numbers and isinstance(cell, str):
+            number = values.from_amount(cell, decimal=self._layout.decimal or ".")
+            if number is None:
+                raise EventRejected(join(name), code="wrong_number", detail=self._no_number(cell))
+            return number
         return values.from_text(cell) if record.is_text and isinstance(cell, str) else cell
+
+    def _no_number(self, cell: str) -> str:
+        mark, other = ("comma", ".") if self._layout.decimal == "," else ("point", ",")
+        hint = "" if values.from_amount(cell, decimal=other) is None else f"; by --decimal {other} it is one"
+        return f"{cell[:100]!r} is no number with a decimal {mark}{hint}."
 
 
 def _user_of(record: Record, layout: Layout) -> Any:

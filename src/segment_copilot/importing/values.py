@@ -13,6 +13,11 @@ _NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+
 _AMOUNT: Final = re.compile(
     r"[-+]?(?:[0-9]{1,3}(?:(?P<mark>[.,'\u00a0\u202f\u2009 ])[0-9]{3})(?:(?P=mark)[0-9]{3})*|[0-9]+)(?P<part>[.,][0-9]+)?"
 )
+_GROUPED: Final = {
+    mark: re.compile(rf"[-+]?(?:[0-9]+|[0-9]{{1,3}}(?:([{other}'\u00a0\u202f\u2009 ])[0-9]{{3}})(?:\1[0-9]{{3}})*)")
+    for mark, other in ((".", ","), (",", "."))
+}
+"""What may stand before decimals, by their mark."""
 _UNIT: Final = re.compile(r"(?:[A-Z]{0,3}[$€£¥₹₽₩₺₴₪₫฿₦]|[A-Z]{3}|%)", re.ASCII)
 _ROUNDED: Final = re.compile(r"[0-9][.,][0-9]+E\+[0-9]+", re.IGNORECASE)
 _BOOLEANS: Final = {
@@ -50,13 +55,40 @@ def looks_like_number(text: str) -> bool:
 
     Digits alone are not meant: what begins with a zero is a code or a telephone.
     """
+    amount = _without_unit(text)
+    found = _AMOUNT.fullmatch(amount)
+    return found is not None and bool(amount != text.strip() or found["mark"] or found["part"])
+
+
+def has_decimal_comma(text: str) -> bool:
+    """Return whether the last mark of what a person reads as a number is a comma before decimals, as in "1.178,60"."""
+    amount = _without_unit(text)
+    part = amount.rpartition(",")[2]
+    return "," in amount and "." not in part and (len(part) != 3 or "." in amount)  # noqa: PLR2004  # 1,089 is a thousand
+
+
+def from_amount(text: str, *, decimal: str) -> int | float | None:
+    """Return the number that a person wrote, with marks of thousands or a unit: "1,089.95", "$8.50", "1.089,95 €"; None where it is none.
+
+    *decimal* is the mark before its decimals, "." or ",": "1,089" is 1089 by the first, and 1.089 by the second.
+    """
+    if decimal == "." and not isinstance(plain := from_text(text), str):
+        return plain
+    whole, mark, part = _without_unit(text).partition(decimal)
+    if not _GROUPED[decimal].fullmatch(whole) or (mark and not (part.isascii() and part.isdigit())):
+        return None
+    digits = ("-" if whole.startswith("-") else "") + re.sub(r"[^0-9]", "", whole)
+    number = float(f"{digits}.{part}") if mark else int(digits)
+    return number if isfinite(number) else None
+
+
+def _without_unit(text: str) -> str:
     amount = text.strip()
     if unit := _UNIT.match(amount):
         amount = amount[unit.end() :]
     elif (unit := _UNIT.search(amount)) and unit.end() == len(amount):
         amount = amount[: unit.start()]
-    found = _AMOUNT.fullmatch(amount.strip())
-    return found is not None and bool(unit or found["mark"] or found["part"])
+    return amount.strip()
 
 
 def from_pairs(pairs: object) -> object:
