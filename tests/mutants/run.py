@@ -23,6 +23,7 @@ PROJECT = HERE.parents[1]
 WATCHERS = (
     "tests/audiences/test_segments.py",
     "tests/language/test_regressions.py",
+    "tests/language/test_current_traits.py",
     "tests/language/test_smallest_comparisons.py",
     "tests/language/test_smallest_items.py",
     "tests/language/test_same.py",
