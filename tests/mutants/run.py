@@ -1,8 +1,8 @@
 """Plant each bug of this folder in a copy of the source; the tests must see it.
 
 Exit 0: every patch still applies and makes a test fail. A patch that no longer applies is a failure, like a bug that
-nobody notices: `python tests/mutants/run.py [NAME …]`. A patch may begin with `Seen by tests/…::test_…`: that test is asked
-first, and all the others only where it notices nothing.
+nobody notices: `python tests/mutants/run.py [NAME …]`. A patch may begin with `Seen by tests/…::test_…[…]`: that test is
+asked first, and all the others only where it notices nothing.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ AT_ONCE = 2  # a run keeps one core busy
 FAILED = 1  # pytest's exit code for failed tests; others are errors of the run itself
 FIRST_FAILED = re.compile(r"^=+ failed tests =+\n(.+)$", re.MULTILINE)
 """The first of the names that tests/support/failures.py prints, which may hold spaces."""
-SEEN_BY = re.compile(r"\ASeen by (\S+)$", re.MULTILINE)
+SEEN_BY = re.compile(r"\ASeen by (.+)$", re.MULTILINE)
 """What a patch begins with, where it names the test that sees its bug."""
 
 
@@ -81,7 +81,7 @@ def verdict(patch: Path) -> Verdict:
     if ran.returncode != FAILED or not found:
         return Verdict(f"was not noticed (pytest exit code {ran.returncode})\n{ran.stdout[-1000:]}")
     caught_by = found[1].partition("[")[0]
-    late = f", not by {named[0]}, which it names" if named and caught_by != named[0] else ""
+    late = f", not by {named[0]}, which it names" if named and found[1] != named[0] else ""
     return Verdict(f"caught by {found[1]}{late}", caught_by=caught_by)
 
 
