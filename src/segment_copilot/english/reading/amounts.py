@@ -159,7 +159,7 @@ def _either(span: Span, mention: Mention, numbers: Sequence[QuantityAnchor]) -> 
 
 def _roles(span: Span, mention: Mention, one: QuantityAnchor) -> Iterator[Plan]:
     said, many = one.quantity, _tells_how_many(span, mention)
-    counts = may_count(one) and span.lower(one.start - 1) not in _PRICED and not _is_of_one(span, mention, one)
+    counts = may_count(one) and span.lower(one.start - 1) not in _PRICED and not is_of_one(span, mention, one)
     if (many and not said.currency) or counts:
         yield Plan(one, (), one.mask, {"count:noun": 1} if many else tells_count(span, mention, one))
     typed = mention.how == "name" and mention.mask.bit_length() == one.start  # "order_placed = 0"
@@ -171,7 +171,7 @@ def _roles(span: Span, mention: Mention, one: QuantityAnchor) -> Iterator[Plan]:
         yield Plan(None, (test_of(place.path, scaled.quantity),), one.mask | used, {f"where:{how}": 1})
 
 
-def _is_of_one(span: Span, mention: Mention, one: QuantityAnchor) -> bool:
+def is_of_one(span: Span, mention: Mention, one: QuantityAnchor) -> bool:
     """Return whether a number is of the one event before it: "a single order of more than 300"."""
     at = one.start - 2
     alone = span.lower(at - 1) in {"a", "an", "single", "one"} and not span.lower(at).endswith("s")

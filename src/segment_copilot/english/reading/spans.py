@@ -361,7 +361,7 @@ def _by_property(span: Span) -> Iterator[Mention]:
         if span.names.doings(name) & grammar.REVERSALS and any(
             not span.names.doings(other) & grammar.REVERSALS for other in counts
         ):
-            features["event:undone_of_several"] = 1  # "500 in total" is of orders, not of refunds
+            features["event:reversal_unsaid"] = 1.0  # "500 in total" is of orders, not of refunds
         yield Mention(name, 0, "property", features, 0)
 
 
@@ -390,10 +390,10 @@ def reading(
     counted |= literal.of_fields(span.found.tokens, span.fields, tree, used)
     if about:
         counted["swallowed:described"] = min(about.bit_count(), 3)
-    when = sum(1 for one in span.windows if not one.mask & used)
+    when = sum(1 for one in span.windows if not one.mask & used or one.mask & left)
     if len(span.windows) == 1 and not when:
         used |= union(one for one in span.found.windows if one.bare and one.mask & ~span.mask == 0)
-    amounts = sum(1 for one in span.quantities if not one.mask & used)
+    amounts = sum(1 for one in span.quantities if not one.mask & used or one.mask & left)  # "older" names age, too
     if amounts or when:
         counted["left:anchor"] = when + amounts
     if words := (left & ~union(span.windows) & ~union(span.quantities)).bit_count():

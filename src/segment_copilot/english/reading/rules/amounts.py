@@ -8,7 +8,7 @@ from typing import Any, Final, cast
 from msgspec import UNSET, structs
 
 from segment_copilot.english.linking.fields import SECONDS, money_rank
-from segment_copilot.english.reading.amounts import add, currency_test, gap, may_count, measured, tells_count
+from segment_copilot.english.reading.amounts import add, currency_test, gap, is_of_one, may_count, measured, tells_count
 from segment_copilot.english.reading.anchors import FieldAnchor, QuantityAnchor, WordAnchor, mask
 from segment_copilot.english.reading.meanings import Clause, Reading, clauses, join
 from segment_copilot.english.reading.rules.told import (
@@ -158,7 +158,7 @@ def _implied_sum(span: Span, mention: Mention) -> Iterator[Reading]:
                 ):
                     of = span.lower(one.end + 1) == "of"
                     yield structs.replace(made, features={**made.features, "implied_sum_time:of": float(of)})
-        if one.quantity.currency and mention.mask:
+        if one.quantity.currency and mention.mask and not is_of_one(span, mention, one):
             behind = one.end <= mention.mask.bit_length() - 1
             yield from _amount(
                 span, mention, WordAnchor(one.start, one.start, "sum"), f"implied_sum_{'of' if behind else 'by'}"
