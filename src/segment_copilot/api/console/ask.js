@@ -183,6 +183,9 @@ function choice({ id, options }, put, last) {
     field.disabled = true;
     put(value, { id, status: "resolved", payload: { answer: value } });
   };
-  field.append(h("div", { class: "row" }, options.map(({ label, value, effect }) => h("button", { type: "button", onclick: () => answered(value) }, label, effect && effect !== label && h("span", { class: "effect quiet small" }, effect)))));
+  field.append(h("div", { class: "row" }, options.map(({ label, value, effect }) => {
+    const cut = effect && /^…|…$/.test(label); // of a long answer, which is shown whole
+    return h("button", { type: "button", onclick: () => answered(value) }, cut ? effect : label, effect && !cut && effect !== label && h("span", { class: "effect quiet small" }, effect));
+  })));
   return field;
 }

@@ -82,7 +82,7 @@ export function editor(definition, { changed, broken, told: drafted }) {
       if (mine !== asked) return;
       current = wanted;
       words = new Map((found.conditions ?? []).map((one) => [one.pointer, one.words]));
-      told.replaceChildren(found.words ?? "", ` ${number(found.matched_users)} of ${number(found.universe)} users.`);
+      told.replaceChildren(`Counted: ${number(found.matched_users)} of ${number(found.universe)} users.`);
       after();
       changed(wanted, found);
     } catch (error) {

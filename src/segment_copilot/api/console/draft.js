@@ -96,7 +96,7 @@ const taken = async (name) => {
 
 /** A name for what was changed, of its words. */
 function titled(words) {
-  const plain = words.replace(/^Users (who are |who |whose )?/, "").replace(/\.$/, "");
+  const plain = words.replace(/^Users (who are |who |whose )?/, "").replace(/ \((where|people who) [^()]*\)|[“”]|\.$/g, "");
   const cut = plain.length > 80 ? `${plain.slice(0, 79).replace(/\s+\S*$/, "")}…` : plain;
   return cut.charAt(0).toUpperCase() + cut.slice(1);
 }
