@@ -68,4 +68,4 @@ function whyNot(path, inside) {
   return details;
 }
 
-const said = (value) => (typeof value === "string" ? value : JSON.stringify(typeof value === "number" ? Math.round(value * 100) / 100 : value));
+const said = (value) => Array.isArray(value) ? value.map(said).join(", ") : (typeof value === "string" ? value : JSON.stringify(typeof value === "number" ? Math.round(value * 100) / 100 : value));
