@@ -58,6 +58,12 @@ const said = async (text) => {
   return [await card.locator("p").nth(1).innerText(), await page.getByLabel("Name of the segment").inputValue()];
 };
 told.edits = [];
+await page.route("**/api/segments/preview/", (route) => route.abort());
+await card.getByRole("button", { name: "4 times: 8" }).click();
+await card.getByText("The service does not answer.").waitFor();
+await page.unroute("**/api/segments/preview/");
+complaints.splice(0); // the browser itself tells of what was aborted
+await card.locator("summary", { hasText: "Edit" }).click();
 await card.getByRole("button", { name: "2 times: 24" }).click();
 told.edits.push(await said("24 of 41 users (58.5 %), as edited"));
 await card.locator("strong", { hasText: "2 times: 24" }).waitFor();

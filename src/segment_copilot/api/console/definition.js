@@ -88,6 +88,7 @@ export function editor(definition, { changed, broken, told: drafted }) {
     } catch (error) {
       if (mine !== asked) return;
       broken("Not counted, and not to be saved: see below what is wrong.");
+      element.open = true;
       const where = error.findings?.[0]?.pointer;
       told.replaceChildren(failure(error instanceof SyntaxError ? new Error(`Not JSON yet: ${error.message}`) : error), where ? h("span", { class: "small" }, `at ${where}`) : "");
     }
