@@ -78,6 +78,9 @@ async def test_a_person_looks_asks_edits_saves_and_computes(server: Server, run_
     assert told["edits"] == [[f"Users who p{words}.", f"P{words}"] for words in changed]
     assert told["focus"] == "Conditions, how it comes about, SQL"  # what was pressed is gone
     assert told["unsavable"] == [True, True]
+    assert told["next"] == (
+        "Users who placed an order more than 2 times in the last 90 days, and whose country is “ES”."
+    )
     assert told["named"] == "seen in the console"
     assert told["again"] == "Save a second one"
     assert told["why"] == [

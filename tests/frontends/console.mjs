@@ -176,6 +176,15 @@ for (const user of ["user_01", "visitor"]) {
 await page.getByRole("link", { name: "Ask" }).click();
 told.named = await page.getByLabel("Name of the segment").inputValue();
 
+// What is said next is said of the draft as it was changed.
+await page.getByText("Conditions, how it comes about, SQL").click();
+await card.getByRole("button", { name: "2 times: 24" }).click();
+await card.getByText("24 of 41 users (58.5 %), as edited").waitFor();
+await page.getByLabel("Question").fill("and only those in Spain");
+await page.keyboard.press("Enter");
+await page.getByText("DRAFT, CHANGE 1").waitFor();
+told.next = await card.last().locator("p").nth(1).innerText();
+
 told.complaints = complaints;
 await page.getByRole("button", { name: "Key" }).click();
 told.forgotten = await page.evaluate(() => sessionStorage.length);

@@ -116,8 +116,10 @@ async function answer(talk, turn, drawing, signal) {
   const { question, resume } = turn;
   const asked = [...talk.messages, { role: "user", content: question }];
   const messages = resume ? talk.messages : asked;
+  const changed = talk.turns.findLast(({ drafts }) => drafts); // "and only those in Spain": of the draft as it is now
+  const draft = Object.values(changed?.drafts ?? {}).at(-1)?.definition;
   let checkpoint, end;
-  for await (const event of ask({ messages, checkpoint: talk.checkpoint, ...(resume ? { resume: [resume] } : {}) }, signal)) {
+  for await (const event of ask({ messages, checkpoint: talk.checkpoint, ...(draft ? { context: { draft } } : {}), ...(resume ? { resume: [resume] } : {}) }, signal)) {
     if (event.type === "checkpoint") checkpoint = event.token;
     if (event.type === "run.finished") end = event;
     if (event.type === "run.error") throw new Error(event.message);
