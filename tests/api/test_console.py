@@ -20,7 +20,7 @@ from tests.support.proxies import eventually
 SOURCES = {
     file.name: file.read_text() for file in Path(str(files("segment_copilot.api").joinpath("console"))).iterdir()
 }
-VIEWS = {"enter", "draft", "segment", "segments", "users", "user", "activations", "events", "chart"}
+VIEWS = {"enter", "draft", "edited", "segment", "segments", "users", "user", "activations", "events", "chart"}
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +74,19 @@ async def test_a_person_looks_asks_edits_saves_and_computes(server: Server, run_
     assert told["wide"] == []
     assert min(told["letters"]) > 10
     assert told["near"][0] == "Whole audience at 1 time: 32 · 2 times: 24 · 3 times: 16 · 4 times: 8 · 5 times: 0"
+    changed = [f"laced an order more than {number} times in the last 90 days" for number in (2, 4, 4)]
+    assert told["edits"] == [[f"Users who p{words}.", f"P{words}"] for words in changed]
+    assert told["focus"] == "Conditions, how it comes about, SQL"  # what was pressed is gone
+    assert told["unsavable"] == [True, True]
+    assert told["next"] == (
+        "Users who placed an order more than 2 times in the last 90 days, and whose country is “ES”."
+    )
+    assert told["named"] == "seen in the console"
+    assert told["again"] == "Save a second one"
+    assert told["why"] == [
+        ["✓ who placed an order (here: 2)", "✓ NOT who viewed a page (here: 0)"],
+        ["✗ who placed an order (here: 0)", "✗ NOT who viewed a page (here: 1)"],
+    ]
     assert told["forgotten"] == 0
     assert set(told["views"]) == VIEWS
     assert "This key does not exist" in told["views"]["enter"]

@@ -375,6 +375,7 @@ async def test_the_react_page_draws_reviews_and_saves(
         told = await run_client("react.mjs", chromium, page, str(axe), os.environ.get("SCREENSHOTS", ""))
 
         assert (told["complaints"], told["violations"], told["wide"]) == ([], [], False)
+        assert told["asking"] == 0
         assert told["steps"] == [
             "Counting events by day: 1 in all",
             "Drafting a segment: “Known country”: 1 of 1 users",

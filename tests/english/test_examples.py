@@ -194,4 +194,4 @@ def test_a_name_given_by_the_user_or_in_front_of_a_colon_is_the_drafts_name() ->
     labelled = "Window shoppers: viewed a product but never added to cart in the last 36 hours"
     assert drafts(labelled)[0].name == "Window shoppers"
     plain = "users who purchased in the last 7 days but never added to a wishlist"
-    assert drafts(plain)[0].name == "Placed an order in the last 7 days, have never done “wishlist_add”"
+    assert drafts(plain)[0].name == "Placed an order in the last 7 days, have never done wishlist_add"

@@ -275,6 +275,7 @@ def test_options_that_begin_alike_are_offered_by_what_differs():
     alike = "Users who placed an order in the last 7 days, and who viewed a page (where path is “/pricing”)"
     assert short([f"{alike}.", f"{alike} in May."]) == ["…page (where path is “/pricing”).", "…page (where path is “/pricing”) in May."]  # fmt: skip
     assert short(["Ever", "Never"]) == ["Ever", "Never"]
+    assert short([f"{alike}."]) == ["Users who placed an order in the last 7 days, and who viewed a page (where…"]
     assert picked("…page (where path is “/pricing”) in May.", [f"{alike}.", f"{alike} in May."]) == 1
 
 

@@ -43,6 +43,7 @@ try {
   await ask("Who visited?");
   await page.getByRole("button", { name: "The pricing page" }).click();
   await page.getByText("Those of /pricing.").waitFor();
+  told.asking = await page.locator(".step", { hasText: "Asking" }).count(); // the question is seen
 
   await ask("Something long");
   await page.getByText("Half").waitFor();

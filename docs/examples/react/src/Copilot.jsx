@@ -80,9 +80,9 @@ function Part({ part, button, ask }) {
   }
 }
 
-/** What is being looked up; what is drawn speaks for itself. */
+/** What is being looked up; what is drawn or asked speaks for itself. */
 function Step({ part: { toolName, title, state, output } }) {
-  if (toolName.startsWith("display_")) return null;
+  if (toolName.startsWith("display_") || toolName === "ask_user") return null;
   const told = { "output-available": `: ${output?.summary}`, "output-error": " did not work" };
   return <small className="step">{title}{told[state] ?? "…"}</small>;
 }

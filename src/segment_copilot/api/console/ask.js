@@ -1,56 +1,146 @@
 // The copilot: a conversation, what it looks up, what it draws, drafts to review, change and save.
-import { ask, post } from "./api.js";
-import { editor, explained } from "./definition.js";
-import { failure, h, number, working } from "./dom.js";
+import { ask } from "./api.js";
+import { card } from "./draft.js";
+import { failure, h } from "./dom.js";
 import { component } from "./draw.js";
 
-const talk = { messages: [], checkpoint: undefined };
-const shown = h("div", { "aria-live": "polite" });
+const KEPT = "segment-copilot-conversation";
 const EXAMPLES = [
   "Users who purchased in the last 7 days but never added to a wishlist",
   "Show me orders per day for the last two weeks",
   "Which segments are the largest?",
 ];
+let page = null; // it stays while other views are looked at, with what is typed and what still streams
 
-export function view() {
+export const view = () => (page ??= conversation()).element;
+
+/** Forget the conversation: it is of one key, and of this tab. */
+export function forget() {
+  page?.stop();
+  page = null;
+  sessionStorage.removeItem(KEPT);
+}
+
+/** What was asked and answered so far, as events that can be drawn again; a tab that is loaded anew shows it as it was. */
+const none = () => ({ messages: [], checkpoint: undefined, turns: [] });
+const restored = () => JSON.parse(sessionStorage.getItem(KEPT)) ?? none();
+
+function conversation() {
+  const talk = restored();
+  const shown = h("div", { "aria-live": "polite" });
   const text = h("input", { type: "text", name: "question", placeholder: "Describe an audience, or ask about the data", "aria-label": "Question", autocomplete: "off", required: true });
   const send = h("button", { class: "main" }, "Ask");
+  const halt = h("button", { type: "button", hidden: true, onclick: () => running?.abort() }, "Stop");
+  let running = null;
   const form = h("form", { class: "row", onsubmit: (event) => {
     event.preventDefault();
     const question = text.value.trim();
-    if (!question) return;
+    if (!question || running) return;
     text.value = "";
     put(question);
-  } }, text, send);
+  } }, text, send, halt);
   const afresh = h("button", { type: "button", class: "plain", onclick: () => {
-    Object.assign(talk, { messages: [], checkpoint: undefined });
+    running?.abort();
+    Object.assign(talk, none());
+    keep();
     shown.replaceChildren(examples(put));
     text.focus();
   } }, "New conversation");
-  if (!shown.childElementCount) shown.replaceChildren(examples(put));
+
+  function keep() {
+    for (let first = 0; ; first += 1) { // a tab keeps some megabytes: what does not fit is shown until it is loaded anew
+      try {
+        return sessionStorage.setItem(KEPT, JSON.stringify({ ...talk, turns: talk.turns.slice(first) }));
+      } catch {
+        if (first >= talk.turns.length) return sessionStorage.removeItem(KEPT);
+      }
+    }
+  }
+
+  function begin(turn) {
+    shown.querySelector(".examples")?.remove();
+    const place = h("div");
+    shown.append(h("div", {}, h("p", { class: "person" }, turn.question), place));
+    return { place, drawing: drawn(place, turn, { put, keep }) };
+  }
+
+  /** Say beside a question why it has no answer, and offer to ask it once more. */
+  function unanswered(turn, place, told) {
+    const again = h("button", { type: "button", onclick: () => {
+      if (running) return;
+      talk.turns.splice(talk.turns.indexOf(turn), 1);
+      place.parentElement.remove();
+      put(turn.question, turn.resume);
+      text.focus();
+    } }, "Ask again");
+    place.append(told, h("p", {}, again));
+  }
 
   async function put(question, resume) {
-    send.disabled = true;
-    shown.querySelector(".examples")?.remove();
-    shown.append(h("p", { class: "person" }, question));
-    const place = shown.appendChild(h("div"));
+    if (running) return;
+    const mine = new AbortController();
+    running = mine;
+    const turn = { question, resume, events: [], done: false };
+    talk.turns.push(turn);
+    keep();
+    send.hidden = !(halt.hidden = false);
+    const { place, drawing } = begin(turn);
     try {
-      await answer(question, resume, place, put);
+      await answer(talk, turn, drawing, mine.signal);
     } catch (error) {
-      place.append(failure(error));
+      if (talk.turns.includes(turn)) unanswered(turn, place, error.name === "AbortError" ? h("p", { class: "note" }, "Stopped.") : failure(error));
     } finally {
-      send.disabled = false;
+      if (running === mine) {
+        running = null;
+        send.hidden = !(halt.hidden = true);
+      }
+      keep();
       place.lastElementChild?.scrollIntoView({ block: "nearest" });
     }
   }
-  return h("div", {}, h("h1", {}, "Ask"), shown, form, afresh);
+
+  for (const turn of talk.turns) {
+    const { place, drawing } = begin(turn);
+    turn.events.forEach(drawing.take);
+    if (turn.done) drawing.finish(turn === talk.turns.at(-1));
+    else unanswered(turn, place, h("p", { class: "note" }, "The page was left before this was answered."));
+  }
+  if (!talk.turns.length) shown.replaceChildren(examples(put));
+  return { element: h("div", {}, h("h1", {}, "Ask"), shown, form, afresh), stop: () => { running?.abort(); talk.turns = []; } };
 }
 
 const examples = (put) =>
   h("div", { class: "examples" }, h("p", { class: "quiet" }, "For example:"), h("ul", {}, EXAMPLES.map((one) => h("li", {}, h("button", { type: "button", class: "plain", onclick: () => put(one) }, one)))));
 
-async function answer(question, resume, place, put) {
-  const messages = resume ? talk.messages : [...talk.messages, { role: "user", content: question }];
+async function answer(talk, turn, drawing, signal) {
+  const { question, resume } = turn;
+  const asked = [...talk.messages, { role: "user", content: question }];
+  const messages = resume ? talk.messages : asked;
+  const changed = talk.turns.findLast(({ drafts }) => drafts); // "and only those in Spain": of the draft as it is now
+  const draft = Object.values(changed?.drafts ?? {}).at(-1)?.definition;
+  let checkpoint, end;
+  for await (const event of ask({ messages, checkpoint: talk.checkpoint, ...(draft ? { context: { draft } } : {}), ...(resume ? { resume: [resume] } : {}) }, signal)) {
+    if (event.type === "checkpoint") checkpoint = event.token;
+    if (event.type === "run.finished") end = event;
+    if (event.type === "run.error") throw new Error(event.message);
+    if (drawing.take(event)) record(turn.events, event);
+  }
+  signal.throwIfAborted();
+  if (!end) throw new Error("The answer was cut off.");
+  Object.assign(talk, { messages: [...asked, { role: "assistant", content: drawing.said() }], checkpoint });
+  turn.done = true;
+  drawing.finish(true);
+}
+
+/** Keep an event to draw it again: texts joined, without what was looked up. */
+function record(events, { data, ...event }) {
+  const last = events.at(-1);
+  if (event.type === "text.delta" && last?.type === "text.delta" && last.id === event.id) last.delta += event.delta;
+  else events.push(event);
+}
+
+/** Draw the events of one answer at a place, as they come; `take` says whether an event shows anything. */
+function drawn(place, turn, { put, keep }) {
   const steps = place.appendChild(h("ul", { class: "steps" }));
   const parts = new Map();
   const texts = new Map();
@@ -62,7 +152,7 @@ async function answer(question, resume, place, put) {
   const step = (id, told) => {
     (row(id) ?? steps.appendChild(h("li", { "data-id": id }))).textContent = told;
   };
-  let open, checkpoint, end;
+  let open;
   const on = {
     "text.delta"({ id, delta }) {
       texts.set(id, (texts.get(id) ?? "") + delta);
@@ -71,75 +161,33 @@ async function answer(question, resume, place, put) {
     "turn.reset"({ discard }) {
       discard.forEach((id) => { texts.delete(id); parts.get(id)?.remove(); });
     },
-    "tool.start": ({ tool_call_id: id, title, kind }) => kind === "display" || step(id, `${title}…`), // what is displayed is seen
+    "tool.start": ({ tool_call_id: id, title, kind }) => ["display", "ask"].includes(kind) || step(id, `${title}…`), // what is displayed is seen, and a question too
     "tool.result": ({ tool_call_id: id, ok, summary, error }) => (row(id) || !ok) && step(id, ok ? summary : error.message),
     "component": ({ id, name, props }) => part(id, () => component(name, props, () => h("span"))), // a draft's button stands on its card
-    "segment.draft": (draft) => part(draft.draft_id + draft.revision, () => card(draft, question)),
+    "segment.draft": (draft) => part(draft.draft_id + draft.revision, () => card(draft, turn, keep)),
     "warning": ({ message }) => place.append(h("p", { class: "note small" }, message)),
     "clarification": (event) => (open = event),
-    "checkpoint": ({ token }) => (checkpoint = token),
-    "run.finished": (event) => (end = event),
-    "run.error"({ message }) { throw new Error(message); },
   };
-  for await (const event of ask({ messages, checkpoint: talk.checkpoint, ...(resume ? { resume: [resume] } : {}) })) on[event.type]?.(event);
-  if (!end) throw new Error("The answer was cut off; ask again.");
-  const asked = resume ? [...talk.messages, { role: "user", content: question }] : messages;
-  Object.assign(talk, { messages: [...asked, { role: "assistant", content: [...texts.values()].join("\n\n") }], checkpoint });
-  if (open) place.append(choice(open, put));
+  return {
+    take(event) {
+      on[event.type]?.(event);
+      return event.type in on;
+    },
+    said: () => [...texts.values()].join("\n\n"),
+    finish: (last) => open && place.append(choice(open, put, last)),
+  };
 }
 
-function choice({ id, options }, put) {
-  const field = h("fieldset", { class: "card" }, h("legend", {}, "Which one?"));
+/** The answers that were offered; only those of the last question can be given. */
+function choice({ id, options }, put, last) {
+  const field = h("fieldset", { class: "card", disabled: !last }, h("legend", {}, options.length > 1 ? "Which one?" : "Is it this?"));
   const answered = (value) => {
     field.disabled = true;
     put(value, { id, status: "resolved", payload: { answer: value } });
   };
-  field.append(h("div", { class: "row" }, options.map(({ label, value, effect }) => h("button", { type: "button", title: effect, onclick: () => answered(value) }, label))));
+  field.append(h("div", { class: "row" }, options.map(({ label, value, effect }) => {
+    const cut = effect && /^…|…$/.test(label); // of a long answer, which is shown whole
+    return h("button", { type: "button", onclick: () => answered(value) }, cut ? effect : label, effect && !cut && effect !== label && h("span", { class: "effect quiet small" }, effect));
+  })));
   return field;
-}
-
-function card(draft, question) {
-  let { definition, description, conditions } = draft;
-  const counted = h("p", {}, h("span", { class: "count" }, number(draft.preview.count)), ` of ${number(draft.preview.universe)} users (${draft.preview.percent} %)`);
-  const name = h("input", { type: "text", class: "wide", "aria-label": "Name of the segment", value: draft.name });
-  const save = h("button", { type: "button", class: "main" }, "Save");
-  save.addEventListener("click", () => working(save, async () => {
-    const segment = await post("/api/segments/", { name: name.value, description, definition });
-    save.replaceWith(h("a", { href: `#/segments/${segment.id}` }, `Saved as ${segment.name}`));
-  }));
-  const details = h("details", { ontoggle: fill }, h("summary", {}, "Conditions, how it comes about, SQL"));
-  async function fill() {
-    if (!details.open || details.childElementCount > 1) return;
-    const place = details.appendChild(h("div", {}, "…"));
-    place.replaceChildren(await explained(definition, conditions?.map((one) => ({ ...one, pointer: `/definition${one.pointer}` }))).catch(failure));
-  }
-  const edited = (wanted, found) => {
-    definition = wanted;
-    conditions = undefined; // counted of the draft as it came
-    description = ""; // it was of the draft as it came
-    counted.replaceChildren(h("span", { class: "count" }, number(found.matched_users)), ` of ${number(found.universe)} users, as edited`);
-    details.open = false;
-    while (details.childElementCount > 1) details.lastElementChild.remove();
-  };
-  return h("section", { class: "card", "aria-label": `Draft ${draft.name}` },
-    h("p", { class: "logic" }, draft.revision > 1 ? `DRAFT, CHANGE ${draft.revision - 1}` : "DRAFT"), h("p", {}, draft.words), counted,
-    draft.reading ? h("details", {}, h("summary", {}, "How your words were read"), reading(draft.reading, question)) : null,
-    draft.assumptions.map((told) => h("p", { class: "note small" }, `Assumed: ${told}`)),
-    draft.unmapped.map((told) => h("p", { class: "bad small" }, `Not expressed: ${told.text ?? told}`)),
-    draft.warnings.map((warning) => h("p", { class: "note small" }, warning.detail)),
-    details, editor(definition, edited), h("div", { class: "row" }, name, save));
-}
-
-function reading(spans, question) {
-  const letters = [...question];
-  const pieces = [];
-  let at = 0;
-  for (const { start, end, text, message, pointers, assumed, unmapped } of spans) {
-    if (message) { pieces.push(h("span", { class: "quiet" }, ` (before: ${text})`)); continue; }
-    pieces.push(letters.slice(at, start).join(""));
-    const said = unmapped ? "in no condition" : assumed ?? (pointers?.length ? pointers.join(", ") : "joins or asks");
-    pieces.push(h("span", { class: `read ${unmapped ? "unmapped" : assumed ? "assumed" : ""}`, title: said }, text));
-    at = end;
-  }
-  return h("p", {}, pieces, letters.slice(at).join(""), h("span", { class: "quiet small" }, " Underlined words made a condition; dotted ones were settled for you; dashed ones are in no condition."));
 }

@@ -23,6 +23,9 @@ export function s(tag, attributes = {}, ...children) {
 export const number = (value) => (value === null || value === undefined ? "–" : value.toLocaleString("en"));
 export const percent = (part, whole) => (whole ? `${((100 * part) / whole).toFixed(part && part / whole < 0.01 ? 2 : 1)} %` : "–");
 
+/** A sentence of the service, in which `names` stand between backticks. */
+export const coded = (text) => text.split("`").map((piece, at) => (at % 2 ? h("code", {}, piece) : piece));
+
 /** An instant as people say it, with the exact one behind it. */
 export function when(instant, none = "never") {
   if (!instant) return h("span", { class: "quiet" }, none);

@@ -68,13 +68,22 @@ function chart(points, unit, title, width) {
   return s("svg", { class: "chart", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${title}: ${points.length} values, at most ${number(Math.max(...points.map((point) => point.y)))} ${unit}` }, ticks, drawn);
 }
 
-/** How large the whole audience would be at values around a condition's own, which stands out; nothing where none were asked. */
-export function near({ neighbours = [], window_neighbours: lengths = [] }, { value, window_days: days, window } = {}) {
-  const row = (values, own) => values.length < 2 ? [] : h("p", { class: "near small" }, h("span", { class: "quiet" }, "Whole audience at "),
-    values.flatMap(({ value: one, words, matched_users: matched }, at) => [at ? " · " : "", h(one === own ? "strong" : "span", {}, `${words}: ${number(matched)}`)]));
-  const first = (values, known) => known.find((one) => values.some((each) => each.value === one));
-  const ofWindow = [days, window?.last];
-  return [row(neighbours, first(neighbours, [value, value?.last, ...ofWindow])), row(lengths, first(lengths, ofWindow))];
+/** How large the whole audience would be at values around a condition's own, which stands out; `pick(path, value)` takes another one. */
+export function near({ neighbours = [], window_neighbours: lengths = [] }, condition = {}, pick) {
+  const { type, value, window_days: days, window } = condition;
+  const ofWindow = [[["window_days"], days], [["window", "last"], window?.last]];
+  const ofValue = [[["value"], value ?? (type === "event_count" ? 1 : undefined)], [["value", "last"], value?.last], ...ofWindow];
+  const row = (values, known) => {
+    if (values.length < 2) return [];
+    const [path, own] = known.find(([, one]) => one !== undefined && values.some((each) => each.value === one)) ?? [];
+    const one = ({ value: other, words, matched_users: matched }) => {
+      const said = `${words}: ${number(matched)}`;
+      if (other === own) return h("strong", {}, said);
+      return pick && path ? h("button", { type: "button", class: "plain", onclick: () => pick(path, other) }, said) : h("span", {}, said);
+    };
+    return h("p", { class: "near small" }, h("span", { class: "quiet" }, "Whole audience at "), values.flatMap((each, at) => [at ? " · " : "", one(each)]));
+  };
+  return [row(neighbours, ofValue), row(lengths, ofWindow)];
 }
 
 const DAY = /^\d{4}-\d\d-\d\d$/;

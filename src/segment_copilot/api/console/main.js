@@ -40,6 +40,7 @@ function enter() {
   return h("form", { class: "card", onsubmit: async (event) => {
     event.preventDefault();
     keep(field.value);
+    ask.forget();
     try {
       await get("/api/segments/", { limit: 1 });
       show();
@@ -53,10 +54,12 @@ function enter() {
 
 document.getElementById("credential").addEventListener("click", () => {
   keep("");
+  ask.forget();
   show();
 });
 const given = new URLSearchParams(location.hash.slice(1)).get("key"); // `dev` prints a link with one
 if (given) {
+  if (given !== credential()) ask.forget();
   keep(given);
   history.replaceState(null, "", `${location.pathname}#/ask`);
 }

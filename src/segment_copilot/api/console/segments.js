@@ -6,12 +6,15 @@ import { bars, line } from "./draw.js";
 
 const tier = (segment) => (segment.segment_type === "static" ? "static" : (segment.tier ?? "–").replace("_", " "));
 
+/** What a tier tells: what its conditions look at. */
+const TIERS = { dynamic: "dynamic: by traits alone", dynamic_plus: "dynamic plus: by what people did, too", static: "static: a list that was uploaded" };
+
 function kept({ refresh, next_refresh_at: next, last_error: failed, segment_type: type }) {
   if (type === "static") return h("span", { class: "quiet" }, "uploaded list");
   if (failed) return h("span", { class: "bad" }, "failed: ", failed);
   if (refresh.paused_since) return h("span", { class: "note" }, "paused ", when(refresh.paused_since));
   if (refresh.mode === "manual") return h("span", { class: "quiet" }, "by hand");
-  return h("span", {}, refresh.every ?? { auto: "by itself" }[refresh.mode] ?? refresh.mode, next ? [", next ", when(next)] : null);
+  return h("span", {}, refresh.every ?? { auto: "automatically" }[refresh.mode] ?? refresh.mode, next ? [", next ", when(next)] : null);
 }
 
 export async function list() {
@@ -27,7 +30,7 @@ export async function list() {
       ["Tier", tier],
       [head("Members", "member_count"), (row) => number(row.member_count), { number: true }],
       ["Trend", (row) => line(byId.get(row.id) ?? [], `Members of ${row.name}`)],
-      ["Kept true", kept],
+      ["Updated", kept],
     ], rows, query.search ? "No segment has these words." : "No segment yet: ask for one.")).catch(failure));
   }
   const search = h("form", { class: "row", onsubmit: (event) => { event.preventDefault(); query.search = event.target.elements.search.value; fill(); } },
@@ -59,7 +62,7 @@ export async function one(id) {
   return h("div", {},
     h("h1", {}, segment.name), segment.description && h("p", {}, segment.description), segment.words && h("p", {}, segment.words),
     h("p", {}, h("span", { class: "count" }, number(segment.member_count)), " members, computed ", when(segment.last_computed_at)),
-    h("dl", {}, h("dt", {}, "Tier"), h("dd", {}, tier(segment)), h("dt", {}, "Kept true"), h("dd", {}, kept(segment)), h("dt", {}, "Version"), h("dd", {}, segment.version)),
+    h("dl", {}, h("dt", {}, "Tier"), h("dd", {}, TIERS[segment.tier] ?? tier(segment)), h("dt", {}, "Updated"), h("dd", {}, kept(segment)), h("dt", {}, "Version"), h("dd", {}, segment.version)),
     segment.definition && h("div", { class: "row" }, compute),
     segment.definition && section("Conditions", () => explained(segment.definition)),
     section("Members over time", async () => {

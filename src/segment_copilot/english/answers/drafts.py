@@ -143,7 +143,8 @@ def short(labels: Sequence[str]) -> list[str]:
     if all(len(label) <= _LABEL for label in labels):
         return list(labels)
     words = [label.split() for label in labels]
-    same = next((at for at, row in enumerate(zip(*words, strict=False)) if len(set(row)) > 1), min(map(len, words)))
+    end = min(map(len, words)) if len(words) > 1 else 0  # one alone differs from nothing, and is told from its start
+    same = next((at for at, row in enumerate(zip(*words, strict=False)) if len(set(row)) > 1), end)
     first = max(0, same - _KEPT)
     cut = [f"{'…' if first else ''}{' '.join(row[first:])}" for row in words]
     return [one if len(one) <= _LABEL else f"{one[: _LABEL - 1].rsplit(maxsplit=1)[0]}…" for one in cut]
