@@ -70,6 +70,10 @@ def _presets_text() -> str:
     return "Presets:\n\n" + "\n\n".join(f"{name}: {preset.says}" for name, preset in presets().items())
 
 
+Port = Annotated[
+    int | None, typer.Option(min=0, max=65535, help="Port of the API, instead of PORT; 0 takes a free one")
+]
+
 _STORES = ("database_url", "clickhouse_url", "clickhouse_cluster", "clickhouse_replicated")
 _POOLS = ("postgres_pool", "clickhouse_pool")
 _OF_A_WORKER = ("worker_port", "log_level", "log_format", "event_id_days", "recent_event_hours")
@@ -102,7 +106,7 @@ def dev(
         bool, typer.Option("--reset", help="Make the demo shop anew, and drop what else is in it")
     ] = False,
     yes: Yes = False,
-    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port of the API; 0 takes a free one")] = None,
+    port: Port = None,
     data_dir: DataDir = None,
 ) -> None:
     """Run everything on this machine.
@@ -152,9 +156,10 @@ def ask(
 
 
 @cli.command(epilog=_settings_text())
-def serve() -> None:
+def serve(port: Port = None) -> None:
     """Run the API."""
-    serving.serve(read_settings(os.environ))
+    settings = read_settings(os.environ)
+    serving.serve(settings if port is None else msgspec.structs.replace(settings, port=port))
 
 
 @cli.command(epilog=_settings_text(*_STORES, *_POOLS, *_OF_A_WORKER))

@@ -219,6 +219,13 @@ def test_what_a_message_asks_of_the_answer_is_no_part_of_the_audience(said: str,
 # Words without a number, and answers
 
 
+def test_where_nothing_has_arrived_that_is_said_and_not_that_words_are_unknown():
+    for asked in ("people who bought twice this quarter", "users on the pro plan"):
+        told = played(asked, Catalog())
+        assert not told.calls
+        assert told.text.startswith("Nothing has arrived here yet")
+
+
 @pytest.mark.parametrize("sentence", ["our active users", "big spenders who went quiet", "customers who order often", "people who visited recently", "loyal customers in Germany"])  # fmt: skip
 def test_open_words_are_asked_about_and_each_answer_drafts(sentence: str):
     asked = played(sentence).calls[-1]

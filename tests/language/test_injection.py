@@ -138,8 +138,11 @@ def test_every_operator_and_every_renderer_is_asked():
     assert {test["operator"] for test in string_tests()} == set(OPERATORS)
     renderers = {name for name in compiler.__all__ if name.startswith("render_")}
     assert renderers == {
+        "render_amount",
+        "render_before",
         "render_copies",
         "render_counts",
+        "render_distribution",
         "render_event_filter",
         "render_evidence",
         "render_is_member",

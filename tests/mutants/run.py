@@ -1,7 +1,8 @@
 """Plant each bug of this folder in a copy of the source; the tests must see it.
 
 Exit 0: every patch still applies and makes a test fail. A patch that no longer applies is a failure, like a bug that
-nobody notices: `python tests/mutants/run.py [NAME …]`.
+nobody notices: `python tests/mutants/run.py [NAME …]`. A patch may begin with `Seen by tests/…::test_…[…]`: that test is
+asked first, and all the others only where it notices nothing.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ PROJECT = HERE.parents[1]
 WATCHERS = (
     "tests/audiences/test_segments.py",
     "tests/language/test_regressions.py",
+    "tests/language/test_current_traits.py",
     "tests/language/test_smallest_comparisons.py",
     "tests/language/test_smallest_items.py",
     "tests/language/test_same.py",
@@ -39,6 +41,8 @@ AT_ONCE = 2  # a run keeps one core busy
 FAILED = 1  # pytest's exit code for failed tests; others are errors of the run itself
 FIRST_FAILED = re.compile(r"^=+ failed tests =+\n(.+)$", re.MULTILINE)
 """The first of the names that tests/support/failures.py prints, which may hold spaces."""
+SEEN_BY = re.compile(r"\ASeen by (.+)$", re.MULTILINE)
+"""What a patch begins with, where it names the test that sees its bug."""
 
 
 class Verdict(NamedTuple):
@@ -55,25 +59,30 @@ def run_tests(tests: Iterable[str], patch: Path | None = None) -> subprocess.Com
     Raises subprocess.CalledProcessError when the patch does not apply.
     """
     with tempfile.TemporaryDirectory() as folder:
-        shutil.copytree(PROJECT / "src", Path(folder) / "src", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(PROJECT / "src", Path(folder) / "src")  # with its bytecode: only what is patched is compiled
         if patch:
             apply = ["git", "apply", "--unsafe-paths", f"--directory={folder}", str(patch)]
             subprocess.run(apply, cwd=folder, capture_output=True, text=True, check=True)
-        environment = os.environ | {"PYTHONPATH": str(Path(folder) / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
+        environment = os.environ | {"PYTHONPATH": str(Path(folder) / "src")}
         command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "-p", "no:cacheprovider", *tests]
         return subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
 
 
 def verdict(patch: Path) -> Verdict:
     """Plant a bug, which some test must see."""
+    named = SEEN_BY.findall(patch.read_text())
     try:
-        ran = run_tests(WATCHERS, patch)
+        ran = run_tests(named or WATCHERS, patch)
+        if named and ran.returncode != FAILED:
+            ran = run_tests(WATCHERS, patch)
     except subprocess.CalledProcessError as error:
         return Verdict(f"does not apply: {error.stderr.strip()}")
     found = FIRST_FAILED.search(ran.stdout)
     if ran.returncode != FAILED or not found:
         return Verdict(f"was not noticed (pytest exit code {ran.returncode})\n{ran.stdout[-1000:]}")
-    return Verdict(f"caught by {found[1]}", caught_by=found[1].partition("[")[0])
+    caught_by = found[1].partition("[")[0]
+    late = f", not by {named[0]}, which it names" if named and found[1] != named[0] else ""
+    return Verdict(f"caught by {found[1]}{late}", caught_by=caught_by)
 
 
 def main(names: list[str]) -> int:

@@ -23,6 +23,7 @@ from msgspec import Struct
 
 from segment_copilot.__main__ import main
 from segment_copilot.commands.mistakes import explain_failure, tell
+from segment_copilot.embedded.directory import locked
 from segment_copilot.errors import Finding, InvalidInput, NotFound
 from segment_copilot.resources import open_resources
 from segment_copilot.settings import Settings
@@ -249,6 +250,14 @@ def named(command: list[str]) -> str:
 )
 def test_a_service_that_cannot_be_reached_is_one_sentence(run, command: list[str], service: list[str], sentence: str):
     run(*command, *service).assert_sentence(sentence)
+
+
+@pytest.mark.parametrize("command", OF_THE_SERVICE, ids=named)
+def test_a_service_that_is_starting_is_one_sentence(run, files: Path, command: list[str]):
+    (files / "data").mkdir()
+    with locked(files / "data" / "lock"):
+        run(*command).assert_sentence("is starting or stopping. Ask again once `dev` says that it listens")
+    run(*command).assert_sentence("No service runs on")
 
 
 @pytest.mark.parametrize("command", OF_THE_SERVICE, ids=named)
@@ -570,4 +579,10 @@ def test_an_address_that_cannot_be_listened_on_is_one_sentence(
         stores = {"DATABASE_URL": module_database_url, "CLICKHOUSE_URL": module_clickhouse_url}
         told = ended(start("serve", **stores, **address))
 
-    told.assert_sentence("choose another")
+    told.assert_sentence("choose another with --port, or HOST and PORT")
+
+
+def test_a_taken_port_is_told_before_anything_is_started(run, files: Path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        run("dev", "--port", str(taken.getsockname()[1])).assert_sentence("choose another with --port")
+    assert not (files / "data").exists()

@@ -26,9 +26,9 @@ from segment_copilot.commands.options import Service
 from segment_copilot.commands.prompt import PROMPT, confirm
 from segment_copilot.commands.runtime import Runtime, remove_runtime, write_runtime
 from segment_copilot.commands.screen import Screen
-from segment_copilot.commands.serving import catching, running
+from segment_copilot.commands.serving import catching, check_port, running
 from segment_copilot.commands.shell import command_line, data_dir_arguments
-from segment_copilot.embedded import default_data_dir, start_engines
+from segment_copilot.embedded import default_data_dir, is_in_use, start_engines
 from segment_copilot.errors import InvalidInput, NotFound, SegmentCopilotError, Unavailable
 from segment_copilot.resources import Resources, open_resources
 from segment_copilot.settings import Settings
@@ -72,6 +72,8 @@ def run_dev(settings: Settings, options: DevOptions) -> int:
         raise InvalidInput("--reset makes the demo shop anew. Give --demo with it.", code="no_demo")
     options = msgspec.structs.replace(options, with_demo=with_demo)
     configure_logging(level="warning" if settings.log_level == "info" else settings.log_level, form="console")
+    if settings.port and not is_in_use(directory):
+        check_port(settings)  # it listens when the stores run and are filled, half a minute later
     with _step(console, "Starting PostgreSQL and ClickHouse"):
         engines = start_engines(directory, database_url=settings.database_url, clickhouse_url=settings.clickhouse_url)
     with engines:

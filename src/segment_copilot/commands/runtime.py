@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from segment_copilot.embedded import is_in_use
 from segment_copilot.errors import NotFound
 
 NAME = "runtime.json"
@@ -43,6 +44,9 @@ def read_runtime(data_dir: Path) -> Runtime:
     try:
         return msgspec.json.decode((data_dir / NAME).read_bytes(), type=Runtime)
     except FileNotFoundError:
+        if is_in_use(data_dir):
+            detail = f"The service on {data_dir} is starting or stopping. Ask again once `dev` says that it listens."
+            raise NotFound(detail, code="no_service") from None
         detail = f"No service runs on {data_dir}. Start one with `segment-copilot dev`, or give --url and --key."
         raise NotFound(detail, code="no_service") from None
     except (msgspec.DecodeError, UnicodeDecodeError):

@@ -34,6 +34,7 @@ from segment_copilot.worker import run_worker
 log = structlog.get_logger()
 
 DRAIN_SECONDS = 25
+_PORT_HINT = "--port, or HOST and PORT"
 _COLLECT_AFTER = (
     10_000,
     20,
@@ -47,10 +48,15 @@ def serve(settings: Settings) -> None:
     configure_logging(level=settings.log_level, form=settings.log_format)
     log_uncaught()
     asyncio.run(_check(settings))
-    with _listener(settings.host, settings.port, hint="HOST or PORT"):
-        pass  # uvicorn says a taken port in its log only
+    check_port(settings)  # uvicorn says a taken port in its log only
     with contextlib.suppress(KeyboardInterrupt), _traced("api", settings):  # uvicorn raises a SIGINT again at the end
         Server(server_config(create_app(settings), host=settings.host, port=settings.port)).run()
+
+
+def check_port(settings: Settings) -> None:
+    """Raise Unavailable where another process listens, or nobody may."""
+    with _listener(settings.host, settings.port, hint=_PORT_HINT):
+        pass
 
 
 class Server(uvicorn.Server):
@@ -206,7 +212,7 @@ def _stopped_by_signals(server: uvicorn.Server) -> Generator[None]:
 async def running(settings: Settings) -> AsyncGenerator[tuple[str, asyncio.Task[None]]]:
     """Run API and worker in this process; yield the URL, and a task that ends when the server was told to stop."""
     server = _Server(server_config(create_app(settings)))
-    listener = _listener(settings.host, settings.port, hint="--port or PORT")
+    listener = _listener(settings.host, settings.port, hint=_PORT_HINT)
     host, port = listener.getsockname()[:2]
     stop = asyncio.Event()
     async with open_resources(settings) as resources, asyncio.TaskGroup() as group:

@@ -193,14 +193,14 @@ def _own_place(slot: RankSlot, bounds: Bounds, tables: Tables, *, index: int, no
     if bounds.border is not None:
         at = _amount_of(slot, bounds.border)
         border = sql("toString({})", _shown(slot, at))
-        is_in = sql("any(amount) >= {}", at)
+        is_in = sql("max(amount) >= {}", at)
         if bounds.last_id is not None:
-            is_in = sql("(any(amount) > {} OR {} AND {} <= {})", at, is_in, tables.user, bind(bounds.last_id, "String"))
+            is_in = sql("(max(amount) > {} OR {} AND {} <= {})", at, is_in, tables.user, bind(bounds.last_id, "String"))
     return sql(
         _OWN_PLACE,
         index=index,
         is_in=is_in,
-        value=_shown(slot, sql("any(amount)")),
+        value=_shown(slot, sql("max(amount)")),
         place=sql("'null'") if bounds.place is None else sql("'{}'", bounds.place),
         of=sql("'{}'", bounds.ranked),
         border=border,

@@ -8,6 +8,6 @@ The hosts import this package too, twice per start: nothing heavy belongs here (
 """
 
 from segment_copilot.embedded.engine import Engine, start_clickhouse, start_postgres
-from segment_copilot.embedded.engines import Engines, default_data_dir, start_engines
+from segment_copilot.embedded.engines import Engines, default_data_dir, is_in_use, start_engines
 
-__all__ = ["Engine", "Engines", "default_data_dir", "start_clickhouse", "start_engines", "start_postgres"]
+__all__ = ["Engine", "Engines", "default_data_dir", "is_in_use", "start_clickhouse", "start_engines", "start_postgres"]

@@ -93,6 +93,15 @@ def locked(path: Path, *, patience: float = 0.0) -> Generator[None]:
         yield
 
 
+def is_locked(path: Path) -> bool:
+    """Return whether a process holds the lock file *path*."""
+    try:
+        with path.open("r+", encoding="utf-8") as file:
+            return not _try_lock(file)
+    except OSError:  # there is none, or it is somebody else's
+        return False
+
+
 def _try_lock(file: TextIO) -> bool:
     import fcntl  # noqa: PLC0415  (not on Windows, where a clear message comes first)
 

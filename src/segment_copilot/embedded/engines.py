@@ -13,7 +13,7 @@ from platformdirs import user_data_path
 
 from segment_copilot.embedded import binaries
 from segment_copilot.embedded.clickhouse_config import CLUSTER
-from segment_copilot.embedded.directory import locked, make_directory
+from segment_copilot.embedded.directory import is_locked, locked, make_directory
 from segment_copilot.embedded.engine import Engine, prepare_clickhouse, prepare_postgres, prepare_shards
 
 
@@ -66,6 +66,11 @@ class Engines:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+def is_in_use(directory: Path) -> bool:
+    """Return whether the engines of a data directory run, or are starting, under some process."""
+    return is_locked(directory / "lock")
 
 
 def start_engines(

@@ -118,7 +118,9 @@ def _answer(said: Said, context: Context) -> Answer:
             asks = said.text.rstrip().endswith("?") or first in phrases_of("begins_a_question")
             if refused.without and not asks:
                 return offer(refused, said.text, context)
-            return unanswered(said.text) if asks and not refused.unplaced else refuse(refused, said.text)
+            return (
+                unanswered(said.text) if asks and not refused.unplaced else refuse(refused, said.text, context.catalog)
+            )
         case None:
             return say(*said.aside, refuses=True)
 

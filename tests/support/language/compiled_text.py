@@ -9,16 +9,23 @@ from typing import Any
 from uuid import UUID
 
 from segment_copilot.compiler import (
+    Bounds,
     CompiledQuery,
     Conditions,
+    Person,
     Plan,
     Shape,
+    Span,
     TraitTable,
     compile_definition,
     leaves,
     moves_between,
+    ranks_of,
+    render_amount,
+    render_before,
     render_copies,
     render_counts,
+    render_distribution,
     render_evidence,
     render_is_member,
     render_keys,
@@ -28,6 +35,7 @@ from segment_copilot.compiler import (
     render_persons,
     render_preview,
     render_preview_of_many,
+    with_bounds,
 )
 from segment_copilot.language import decode, parse
 from segment_copilot.language.catalog import Catalog
@@ -70,8 +78,13 @@ def compiled(
     user_id: str = "u",
     references: Mapping[int, Json] = REFERENCES,
 ) -> list[CompiledQuery]:
-    """Every query that the compiler makes of *definition*."""
+    """Every query that the compiler makes of *definition*, or of a part of it."""
     plan = planned(definition, as_of=as_of, tenant_id=tenant_id, references=references)
+    return [*compiled_whole(plan, user_id), *compiled_for_shards(plan, user_id)]
+
+
+def compiled_whole(plan: Plan, user_id: str = "u") -> list[CompiledQuery]:
+    """Every query that asks for the whole of a definition."""
     shapes: tuple[Shape, ...] = ("chain", "bitmasks")
     tables: tuple[TraitTable, ...] = ("current", "history")
     return [
@@ -85,6 +98,23 @@ def compiled(
         render_is_member(plan, user_id=user_id),
         render_evidence(plan, user_id=user_id),
     ]
+
+
+def compiled_for_shards(plan: Plan, user_id: str) -> list[CompiledQuery]:
+    """Every query that finds the bounds of the plan's ranks over shards, and that has them."""
+    slots = ranks_of(plan)
+    bounded = with_bounds(plan, {slot: Bounds(9, 3, "2", user_id, 2) for slot in slots})
+    of_each = [
+        query
+        for slot in slots
+        for query in (
+            render_distribution(plan, slot, Span("3", "1"), steps=8),
+            render_distribution(plan, slot, Span(user_id, user_id), steps=8, at="2"),
+            render_amount(plan, slot, Person(user_id, (user_id,))),
+            render_before(plan, slot, amount="2", user_id=user_id),
+        )
+    ]
+    return [*of_each, *([render_members(bounded), render_evidence(bounded, user_id=user_id)] if slots else [])]
 
 
 def compiled_for_touched(definition: Json, *, as_of: datetime = AS_OFS[0]) -> list[CompiledQuery]:

@@ -15,6 +15,7 @@ from segment_copilot.english.plan import ASK, PREVIEW, PROPOSE, Answer, Call, Co
 from segment_copilot.english.questions.intents import Understood, content
 from segment_copilot.english.words.lexer import read
 from segment_copilot.language import Definition, encode
+from segment_copilot.language.catalog import Catalog
 from segment_copilot.language.describe import describe, in_percent
 
 _CTA: Final = "display_create_segment_cta"
@@ -29,6 +30,10 @@ _NOT_DONE: Final = "What else your message asks of me is not part of the segment
 _PEOPLE: Final = "These are the people who did it, not how often it was done."
 _HELP: Final = (
     "I can draft a segment from what people did or never did, how often, how much and when, and from their traits."
+)
+_EMPTY: Final = (
+    "Nothing has arrived here yet, neither an event nor a trait, so no words can be placed: "
+    "send some first (`POST /api/ingestion/track/`, or `segment-copilot import`)."
 )
 _SAVE: Final = "Nothing is saved yet: save the draft, or tell me what to change."
 
@@ -144,8 +149,10 @@ def short(labels: Sequence[str]) -> list[str]:
     return [one if len(one) <= _LABEL else f"{one[: _LABEL - 1].rsplit(maxsplit=1)[0]}…" for one in cut]
 
 
-def refuse(outcome: Refused, text: str) -> Answer:
+def refuse(outcome: Refused, text: str, catalog: Catalog) -> Answer:
     """Say which words of *text* could not be placed, and what would work."""
+    if not catalog.event_types and not catalog.traits:
+        return say(_EMPTY, refuses=True)
     unmapped = [Unmapped(one.text, one.reason, one.names) for one in _joined(outcome.unplaced, text)]
     return say(*_told(outcome, text), _helped(outcome, text), refuses=True, unmapped=unmapped)
 
