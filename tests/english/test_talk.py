@@ -19,12 +19,13 @@ from segment_copilot.copilot.models import (
     UserMessage,
 )
 from segment_copilot.copilot.models.offline import OfflineModel, conversation_of
-from segment_copilot.english.answers.drafts import short
+from segment_copilot.english import read_audience
+from segment_copilot.english.answers.drafts import document_of, short
 from segment_copilot.english.answers.quotes import quotes_of
 from segment_copilot.english.answers.table import ANSWERS
 from segment_copilot.english.dialogue import LONGEST, Reads, dialogue, picked
 from segment_copilot.english.orders import without_orders
-from segment_copilot.english.outcomes import Drafted, Part, Refused
+from segment_copilot.english.outcomes import Asked, Drafted, Part, Refused
 from segment_copilot.english.plan import Context
 from segment_copilot.english.questions import intents
 from segment_copilot.english.reading.anchors import names_of
@@ -149,6 +150,15 @@ def test_a_draft_is_spoken_of_in_the_next_message():
     assert (call.name, brief(call.arguments["segment"])) == ("explain_segment", "count(order_placed)≥1")
 
 
+def test_a_message_that_one_of_its_readings_made_a_draft_of_is_not_read_as_a_change_of_it():
+    asked = "viewed shoes in the last 14 days, no order for 30 days, and opted in"
+    outcome = read_audience(asked, DEMO, AS_OF, DEMO.timezone)
+    assert isinstance(outcome, Asked)
+    view = {"draft": {"draft_id": "d", "name": "Shoes", "definition": document_of(outcome.options[0].draft.definition)}}
+    (call,), _ = after(asked, "drop the email opt-in condition", view=view)
+    assert (call.name, call.arguments["patch"]) == ("revise_segment", [{"op": "remove", "path": "/conditions/2"}])
+
+
 # What is no question and no audience
 
 
@@ -226,7 +236,12 @@ def test_where_nothing_has_arrived_that_is_said_and_not_that_words_are_unknown()
         assert told.text.startswith("Nothing has arrived here yet")
 
 
-@pytest.mark.parametrize("sentence", ["our active users", "big spenders who went quiet", "customers who order often", "people who visited recently", "loyal customers in Germany"])  # fmt: skip
+def test_thanks_leave_nothing_open():
+    for asked in ("people who ordered in the last 30 days, thanks a lot!", "who ordered at least 5 times, many thanks"):
+        assert [call.name for call in played(asked).calls][:1] == ["propose_segment"], asked
+
+
+@pytest.mark.parametrize("sentence", ["our active users", "big spenders who went quiet", "customers who order often", "people who visited recently", "loyal customers in Germany", "frequent visitors from France"])  # fmt: skip
 def test_open_words_are_asked_about_and_each_answer_drafts(sentence: str):
     asked = played(sentence).calls[-1]
     assert asked.name == "ask_user"

@@ -25,7 +25,7 @@ from segment_copilot.english.questions.intents import (
     words_of,
 )
 from segment_copilot.english.questions.leaning import GATE, LONG, plain, question_in
-from segment_copilot.english.questions.open_words import answered, ask_about
+from segment_copilot.english.questions.open_words import answered, ask_about, passes_over
 from segment_copilot.english.times.phrases import comparator
 from segment_copilot.english.words.languages import said_in_english_only
 from segment_copilot.english.words.lexer import Token, depth, read
@@ -99,7 +99,16 @@ def _made_here(texts: Sequence[str], context: Context, reads: Reads) -> tuple[Ba
         before, now = now.base, _next(now, text, structs.replace(context, base=None), reads)
         if base is not None and now.base is not None and now.base is not before and _same(now.base, base):
             base, since = structs.replace(base, earlier=now.base.earlier, named=now.base.named), at + 1
+        elif base is not None and _offers(now, base):
+            since = at + 1
     return base, texts[since:]
+
+
+def _offers(said: Said, base: Base) -> bool:
+    """Return whether a message asks what is meant, and a draft is one of the answers: it was made of this message."""
+    asked = said.edit if isinstance(said.edit, Asked) else said.outcome
+    options = asked.options if isinstance(asked, Asked) else ()
+    return any(_same(Base(document_of(one.draft.definition)), base) for one in options)
 
 
 def _same(one: Base, other: Base) -> bool:
@@ -282,7 +291,9 @@ def _audience(text: str, reads: Reads, *, counts: bool = False) -> Said:
     outcome = reads.audience(text)
     if isinstance(outcome, Refused):
         outcome = ask_about(text, outcome, reads.audience) or outcome
-    elif isinstance(outcome, Asked) and _says_no_number(outcome):
+    elif (isinstance(outcome, Asked) and _says_no_number(outcome)) or (
+        isinstance(outcome, Drafted) and passes_over(text, outcome.definition)
+    ):
         outcome = ask_about(text, None, reads.audience) or outcome
     quotes = quotes_of(text, outcome) if isinstance(outcome, Drafted) else ()
     return Said(text, outcome=outcome, counts=counts, quotes=quotes)

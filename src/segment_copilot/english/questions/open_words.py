@@ -15,7 +15,9 @@ from typing import Final
 import msgspec
 from msgspec import Struct, structs
 
+from segment_copilot.english.lexicon import lines
 from segment_copilot.english.outcomes import Asked, Choice, Drafted, Outcome, Refused
+from segment_copilot.language import Definition, encode
 
 _MOST: Final = 4
 _MEASURE: Final = re.compile(
@@ -26,12 +28,16 @@ _MEASURE: Final = re.compile(
 
 
 class Open(Struct, frozen=True):
-    """A row of the table: words that mean the same, what is asked about them, and the phrases that may be meant."""
+    """A row of the table: words that mean the same, what is asked about them, and the phrases that may be meant.
+
+    With *amounts* they say how often or how much.
+    """
 
     words: tuple[str, ...]
     ask: str
     options: tuple[str, ...]
     template: str
+    amounts: bool = False
 
 
 class Found(Struct, frozen=True):
@@ -63,6 +69,24 @@ def open_words(text: str, refused: Refused | None) -> tuple[Found, ...]:
             if blamed and not any(one.start < match.end() and match.start() < one.end for one in found):
                 found.append(Found(row, *match.span()))
     return tuple(sorted(found, key=lambda one: one.start))
+
+
+def passes_over(text: str, definition: Definition) -> bool:
+    """Return whether a definition has no number, though words of *text* say how often or how much: "frequent visitors"."""
+    written = encode(definition).decode().casefold()
+    asked = _courtesy().sub(" ", text)  # "thanks a lot"
+    said = (asked[one.start : one.end].casefold() for one in open_words(asked, None) if one.row.amounts)
+    return not _AMOUNT.search(written) and any(words not in written for words in said)
+
+
+@cache
+def _courtesy() -> re.Pattern[str]:
+    phrases = sorted(lines("courtesy.txt"), key=len, reverse=True)
+    return re.compile(rf"\b(?:{'|'.join(map(re.escape, phrases))})\b", re.IGNORECASE)
+
+
+_AMOUNT: Final = re.compile(r'"(?:value2?|factor|(?:top|bottom)(?:_percent)?)":-?(?:[2-9]|\d\d|0?\.|1\.)')
+"""A number that is compared with, other than whether something was done at all."""
 
 
 def ask_about(text: str, refused: Refused | None, read: Callable[[str], Outcome]) -> Asked | None:

@@ -159,14 +159,23 @@ def _either(span: Span, mention: Mention, numbers: Sequence[QuantityAnchor]) -> 
 
 def _roles(span: Span, mention: Mention, one: QuantityAnchor) -> Iterator[Plan]:
     said, many = one.quantity, _tells_how_many(span, mention)
-    if (many and not said.currency) or (may_count(one) and span.lower(one.start - 1) not in _PRICED):
+    counts = may_count(one) and span.lower(one.start - 1) not in _PRICED and not _is_of_one(span, mention, one)
+    if (many and not said.currency) or counts:
         yield Plan(one, (), one.mask, {"count:noun": 1} if many else tells_count(span, mention, one))
-    if said.times or many:
+    typed = mention.how == "name" and mention.mask.bit_length() == one.start  # "order_placed = 0"
+    if said.times or many or (typed and counts):
         return
     for place, scaled, used, how in numeric_places(span, mention.event, one):
         if said.none and not how.startswith("named"):
             continue
         yield Plan(None, (test_of(place.path, scaled.quantity),), one.mask | used, {f"where:{how}": 1})
+
+
+def _is_of_one(span: Span, mention: Mention, one: QuantityAnchor) -> bool:
+    """Return whether a number is of the one event before it: "a single order of more than 300"."""
+    at = one.start - 2
+    alone = span.lower(at - 1) in {"a", "an", "single", "one"} and not span.lower(at).endswith("s")
+    return alone and span.lower(at + 1) == "of" and bool(mention.mask >> max(at, 0) & 1)
 
 
 def _tells_how_many(span: Span, mention: Mention) -> bool:

@@ -11,6 +11,7 @@ from msgspec import Struct, structs
 from segment_copilot.english import lexicon
 from segment_copilot.english.linking.fields import concept, stems_of
 from segment_copilot.english.linking.names import Names
+from segment_copilot.english.reading import literal
 from segment_copilot.english.reading.anchors import (
     Anchor,
     Anchors,
@@ -211,7 +212,9 @@ class Span(Struct, frozen=True, dict=True):
         for one in found:
             if one.event not in best or one.rank > best[one.event].rank:
                 best[one.event] = one
-        kept = tuple(_compared(sorted(best.values(), key=lambda one: -one.rank)[:_MENTIONS]))
+        ranked = sorted(best.values(), key=lambda one: -one.rank)[:_MENTIONS]
+        apart = literal.behind(self.found.tokens, self.names, ranked)
+        kept = tuple(_compared(ranked, apart))
         return (*kept, *(one for one in _by_property(self) if one.event not in {other.event for other in kept}))
 
 
@@ -239,7 +242,7 @@ def longest(anchors: Iterable[_A]) -> tuple[_A, ...]:
     return tuple(sorted(kept, key=lambda one: one.start))
 
 
-def _compared(mentions: Sequence[Mention]) -> Iterator[Mention]:
+def _compared(mentions: Sequence[Mention], less_literal: Sequence[int]) -> Iterator[Mention]:
     """Yield mentions, likeliest first, each with how far it is behind the best of those that read a word of it too."""
     for at, one in enumerate(mentions):
         best = next((other for other in mentions[:at] if other.mask & one.mask), None)
@@ -247,6 +250,8 @@ def _compared(mentions: Sequence[Mention]) -> Iterator[Mention]:
         words = 0 if best is None else (best.mask & ~one.mask).bit_count() - (one.mask & ~best.mask).bit_count()
         if words > 0:
             told["event:fewer_words"] = float(min(words, 3))
+        if less_literal[at]:
+            told["event:less_literal"] = float(min(less_literal[at], 2))
         yield structs.replace(one, features={**one.features, **told}) if told else one
 
 
@@ -296,10 +301,8 @@ def _mention(
     for bit in (*own.values(), *described.values()):
         bits |= bit
     written = {*stems_of(one.name)}
-    literal = (
-        len(written) > 1 and written <= span.typed
-    )  # "placed an order" is order_placed, whatever else is a purchase
-    rank = said + told - 0.5 * missed - (2 if "event:reversal_unsaid" in features else 0) + literal
+    whole = len(written) > 1 and written <= span.typed  # "placed an order" is order_placed, whatever else is a purchase
+    rank = said + told - 0.5 * missed - (2 if "event:reversal_unsaid" in features else 0) + whole
     if one.actions <= _SEEN:
         bits |= span.having(_SEEING) & ~union(span.windows)
     if any(bits & ~other.mask == 0 for other in (*span.segments, *span.values) if other.end - other.start > 1):
@@ -384,6 +387,7 @@ def reading(
     about = _about(span, tree) & rest & ~used & ~swallowed
     left = rest & ~swallowed & ~about
     counted: dict[str, float] = {f"rule:{rule}": 1, **features}
+    counted |= literal.of_fields(span.found.tokens, span.fields, tree, used)
     if about:
         counted["swallowed:described"] = min(about.bit_count(), 3)
     when = sum(1 for one in span.windows if not one.mask & used)
