@@ -27,5 +27,12 @@ fi
 # ClickHouse first: until PostgreSQL is there, no process takes the stores for whole.
 clickhouse "RESTORE DATABASE \`$database\` FROM $CLICKHOUSE_DESTINATION" > "$directory/restored.txt" || true # what it said is told below
 grep -q RESTORED "$directory/restored.txt" || { cat "$directory/restored.txt" >&2; exit 1; }
+# Restored parts keep the number of the last mutation that they went through, while the tables count from 1 again: what deletes rows (an
+# erasure, retention) would pass over them and be called done. A table that is loaded anew counts on from its parts.
+tables=$(clickhouse "SELECT name FROM system.tables WHERE database = '$database' AND engine LIKE '%MergeTree'")
+for table in $tables; do
+  clickhouse "DETACH TABLE \`$database\`.\`$table\` SYNC"
+  clickhouse "ATTACH TABLE \`$database\`.\`$table\`"
+done
 pg_restore --single-transaction --exit-on-error --no-owner --no-privileges --dbname="$DATABASE_URL" "$directory/postgres.dump"
 echo "Both stores are restored. Run \`segment-copilot migrate\` and \`segment-copilot doctor\`, then start the processes."

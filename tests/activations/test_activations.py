@@ -133,6 +133,29 @@ async def test_secrets_need_a_key_and_follow_it_when_it_is_replaced(sending: Sen
         await only_new.check(sending.tenant, former)
 
 
+async def test_a_worker_that_lacks_the_key_of_a_secret_leaves_the_delivery_to_those_that_have_it(sending: Sending):
+    """Keys are replaced in one process after another."""
+    old, new = KEYS
+    await sending.publish("ab")
+    activation = await sending.activate()
+    assert await with_keys(sending, new, old).reseal() is False
+
+    await sending.work()  # by the old key alone
+
+    (waiting,) = await sending.deliveries(activation)
+    assert (waiting.status, waiting.sent) == ("queued", 0)
+    assert "which SECRETS_KEYS does not hold" in (waiting.error or "")
+    assert waiting.next_attempt_at is not None
+    assert (await sending.read(activation)).status == "active"
+
+    assert await with_keys(sending, old, new).reseal() is False
+    await sending.resources.postgres.execute("UPDATE deliveries SET lease_until = NULL WHERE id = $1", waiting.id)
+    await sending.work()
+
+    (done,) = await sending.deliveries(activation)
+    assert (done.status, done.entered, done.error) == ("done", 2, None)
+
+
 async def test_a_destination_is_tried_without_sending_anybody(sending: Sending):
     made = await sending.activate()
     check = sending.resources.activations.check

@@ -73,9 +73,9 @@ async def lose(engines: Engines) -> None:
     await run_clickhouse(engines.clickhouse_url, f"DROP DATABASE {NAME} SYNC")
 
 
-async def script(stores: Stores, name: str) -> subprocess.CompletedProcess[str]:
+async def script(stores: Stores, name: str, *, of: Path = SCRIPTS) -> subprocess.CompletedProcess[str]:
     def run() -> subprocess.CompletedProcess[str]:
-        command = [SCRIPTS / name, stores.backups]
+        command = [of / name, stores.backups]
         return subprocess.run(command, env=stores.environ, capture_output=True, text=True, check=False, timeout=120)
 
     return await asyncio.to_thread(run)
@@ -169,6 +169,81 @@ async def test_what_was_lost_is_there_again_and_goes_on(stores: Stores, engines:
         {"DATABASE_URL": stores.database_url, "CLICKHOUSE_URL": stores.clickhouse_url, "SECRETS_KEYS": KEY}
     )
     assert {one.name: one.verdict for one in report.checks}["migrations"] == "ok"
+
+
+async def lose_after_erasures(stores: Stores, engines: Engines) -> None:
+    """Backs up a store whose files went through mutations, and loses it: restored, they keep the numbers of these."""
+    async with service(stores) as resources:
+        await live(resources)
+        tenant = await resources.tenants.get("acme")
+        gone = [f"gone-{number}" for number in range(5)]
+        await send(resources, tenant, *gone)
+        while await resources.forwarding.forward_next():
+            pass
+        for user_id in gone:
+            await erase(resources, tenant, user_id)
+    made = await script(stores, "backup.sh")
+    assert made.returncode == 0, made.stderr
+    await lose(engines)
+    await create(engines)
+
+
+async def test_who_is_erased_after_a_restore_is_gone(stores: Stores, engines: tuple[Engines, Path]):
+    await lose_after_erasures(stores, engines[0])
+    restored = await script(stores, "restore.sh")
+    assert restored.returncode == 0, restored.stderr
+
+    async with service(stores) as resources:
+        tenant = await resources.tenants.get("acme")
+        before = await rows_of_users(resources)
+        await erase(resources, tenant, "ana")
+
+        after = await rows_of_users(resources)
+        assert {table: before[table] - after[table] for table in ("events", "users", "user_numbers")} == {
+            "events": 1,
+            "users": 1,
+            "user_numbers": 1,
+        }
+
+
+async def test_no_receipt_says_of_rows_that_are_there_that_they_are_gone(
+    stores: Stores, engines: tuple[Engines, Path], tmp_path: Path
+):
+    """Somebody restores by other means, and the server says of each deletion that it is done, and keeps the rows."""
+    await lose_after_erasures(stores, engines[0])
+    plain = tmp_path / "restore.sh"
+    text = (SCRIPTS / "restore.sh").read_text()
+    plain.write_text("\n".join(":" if "TACH TABLE" in line else line for line in text.splitlines()))
+    plain.chmod(0o755)
+    restored = await script(stores, "restore.sh", of=tmp_path)
+    assert restored.returncode == 0, restored.stderr
+
+    async with service(stores) as resources:
+        tenant = await resources.tenants.get("acme")
+        erasure = await resources.erasures.request(tenant, "ana")
+        error = None
+        async with asyncio.timeout(60):
+            while error is None and (await resources.erasures.get(tenant, erasure.id)).status != "done":
+                await resources.erasures.run_next()
+                error = await resources.postgres.fetchval("SELECT error FROM erasures WHERE id = $1", erasure.id)
+
+        assert error == "Conflict rows_passed_over"
+        assert (await resources.erasures.get(tenant, erasure.id)).receipt is None
+
+
+async def erase(resources: Resources, tenant: Tenant, user_id: str) -> None:
+    erasure = await resources.erasures.request(tenant, user_id)
+    async with asyncio.timeout(60):
+        while (found := await resources.erasures.get(tenant, erasure.id)).status in {"queued", "working"}:
+            await resources.erasures.run_next()
+    assert found.status == "done"
+
+
+async def rows_of_users(resources: Resources) -> dict[str, int]:
+    counts = dict[str, int]()
+    for table in ("events", "traits", "traits_current", "users", "user_numbers", "membership_changes"):
+        counts[table] = (await resources.clickhouse.fetch(f"SELECT count() FROM {table}", purpose="catalog")).rows[0][0]
+    return counts
 
 
 async def test_no_backup_is_made_beside_a_worker(stores: Stores):

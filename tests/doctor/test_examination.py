@@ -133,6 +133,8 @@ async def test_a_database_that_was_never_migrated(empty_database_url: str, empty
     assert "the first is postgres/0001_initial.sql" in found["migrations"].detail
     assert "segment-copilot migrate" in found["migrations"].remedy
     assert (found["queues"].verdict, found["secrets"].verdict) == ("unknown", "unknown")
+    assert found["postgres.rights"].verdict == "unknown"
+    assert "postgres.rows" not in found  # of no table can it be said that its rows are kept from others
 
 
 async def test_a_schema_that_is_old(database_url: str, clickhouse_url: str):
@@ -234,7 +236,11 @@ async def test_secrets_that_nobody_can_open(database_url: str, clickhouse_url: s
 
     assert found["secrets"].verdict == "wrong"
     assert str(Secrets((old,)).newest) in found["secrets"].detail
-    assert (await checks(database_url, clickhouse_url, SECRETS_KEYS=f"{new},{old}"))["secrets"].verdict == "ok"
+    on_the_way = (await checks(database_url, clickhouse_url, SECRETS_KEYS=f"{new},{old}"))["secrets"]
+    assert (on_the_way.verdict, "do not take it out yet" in on_the_way.detail) == ("ok", True)
+    assert str(Secrets((old,)).newest) in on_the_way.detail
+    done = (await checks(database_url, clickhouse_url, SECRETS_KEYS=f"{old},{new}"))["secrets"]
+    assert (done.verdict, "with the newest key alone" in done.detail) == ("ok", True)
 
 
 async def test_tenants_that_nobody_can_use_or_that_are_made_up(database_url: str, clickhouse_url: str):

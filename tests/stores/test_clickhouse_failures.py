@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import pytest
 import structlog
+from prometheus_client import REGISTRY
 
 from segment_copilot.embedded import Engines
 from segment_copilot.errors import SegmentCopilotError, Unavailable
@@ -203,6 +204,12 @@ async def test_a_connection_cut_in_the_middle_is_never_a_short_answer(
         assert len(result.rows) == 50_000
 
 
+def unreachable() -> float:
+    labels = {"db_system_name": "clickhouse", "purpose": "catalog", "error_type": "Unavailable"}
+    name = "segment_copilot_db_client_operation_duration_seconds_count"
+    return REGISTRY.get_sample_value(name, labels) or 0
+
+
 async def test_a_restarted_server_is_unavailable_and_then_works(own_engines: Engines) -> None:
     server = own_engines.clickhouse
     assert server is not None
@@ -213,8 +220,10 @@ async def test_a_restarted_server_is_unavailable_and_then_works(own_engines: Eng
         await asyncio.to_thread(server.kill)
         with pytest.raises(Unavailable):
             await task
+        before = unreachable()
         with pytest.raises(Unavailable):
             await clickhouse.ping()
+        assert unreachable() == before + 1  # or nobody is told: the alert counts these
         await asyncio.to_thread(server.restart)
         await clickhouse.ping()
 

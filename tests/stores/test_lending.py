@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 
 import pytest
+from prometheus_client import REGISTRY
 
 from segment_copilot.errors import Unavailable
 from segment_copilot.stores import postgres as module
@@ -95,3 +96,44 @@ async def test_nobody_waits_for_a_server_that_refuses(
     assert all(isinstance(answer, Unavailable) for answer in answers)
     proxy.speak()
     assert await postgres.fetchval("SELECT 1") == 1
+
+
+def failures() -> float:
+    """Statements that failed because the server is away, as the alert of that counts them."""
+    labels = {"db_system_name": "postgresql", "purpose": "statement"}
+    name = "segment_copilot_db_client_operation_duration_seconds_count"
+    found = (
+        REGISTRY.get_sample_value(name, {**labels, "error_type": one}) for one in ("Unavailable", "ConnectionLost")
+    )
+    return sum(one or 0 for one in found)
+
+
+def timeouts() -> float:
+    """Times that every connection was in use, as the alert of that counts them."""
+    name = "segment_copilot_db_client_connection_timeouts_total"
+    return REGISTRY.get_sample_value(name, {"pool": "postgres"}) or 0
+
+
+@pytest.mark.parametrize("fault", ["reset", "silence"])
+async def test_a_server_that_is_away_counts_as_failing_and_not_as_a_full_pool(
+    behind: tuple[Proxy, Postgres], monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    proxy, postgres = behind
+    monkeypatch.setattr(module, "_ACQUIRE_SECONDS", 0.05)
+    async with postgres.connection():
+        getattr(proxy, fault)()
+        failed, full = failures(), timeouts()
+        with pytest.raises(Unavailable):
+            await postgres.fetchval("SELECT 1")
+        assert (failures() - failed, timeouts() - full) == (1, 0)
+
+
+async def test_a_pool_in_full_use_does_not_count_as_a_server_that_is_away(
+    module_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_ACQUIRE_SECONDS", 0.05)
+    async with open_postgres(module_database_url, pool=1) as postgres, postgres.connection():
+        failed, full = failures(), timeouts()
+        with pytest.raises(Unavailable, match="busy"):
+            await postgres.fetchval("SELECT 1")
+        assert (failures() - failed, timeouts() - full) == (0, 1)

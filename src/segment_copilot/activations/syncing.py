@@ -41,6 +41,8 @@ MIN_LOST: Final = 100
 _FIRST_PAUSE: Final = timedelta(seconds=30)
 _LONGEST_PAUSE: Final = timedelta(hours=4)
 _AWAY_PAUSE: Final = timedelta(seconds=1)  # before our own store that is away is asked again
+# What this worker lacks and another may have, while keys or versions are replaced: no fault of the destination.
+_LACKED_HERE: Final = frozenset({"secret_unreadable", "unknown_connector"})
 _OF_TENANT: Final = 2  # deliveries of one tenant that are sent at once
 _MAX_ERROR: Final = 500
 
@@ -206,7 +208,13 @@ class Syncing:
             await self._send(claim)
         except (TryLater, OutgoingFailed) as error:
             await self._try_later(claim, str(error), error.after if isinstance(error, TryLater) else None)
-        except (Refused, OutgoingRefused, Conflict, InvalidInput) as error:
+        except Conflict as error:
+            if error.code in _LACKED_HERE:
+                log.warning("delivery.waits", delivery_id=claim.lease.id, code=error.code)
+                await self._try_later(claim, str(error), None, is_theirs=False)
+            else:
+                await self._stop(claim, "failed", str(error))
+        except (Refused, OutgoingRefused, InvalidInput) as error:
             await self._stop(claim, "failed", str(error))
         except Gone:  # the members that were gone through were replaced: their successors are sent from the beginning
             await self._postgres.fetchval(_BEGUN, *claim.key)
@@ -346,15 +354,19 @@ class Syncing:
         sql = "UPDATE deliveries SET finished_at = CASE WHEN $3 THEN now() END WHERE tenant_id = $1 AND id = $2"
         await transaction.execute(sql, claim.tenant.id, claim.lease.id, is_over)
 
-    async def _try_later(self, claim: _Claim, error: str, after: timedelta | None) -> None:
-        """Count a failure, and let the delivery wait: longer each time, and not before the destination said."""
+    async def _try_later(self, claim: _Claim, error: str, after: timedelta | None, *, is_theirs: bool = True) -> None:
+        """Count a failure, and let the delivery wait: longer each time, and not before the destination said.
+
+        One that is not *theirs* is nothing against the destination: other deliveries to it go on.
+        """
         sql = """
             UPDATE deliveries SET failures = failures + 1, error = $4
             WHERE tenant_id = $1 AND id = $2 AND lease_id = $3 RETURNING failures"""
         failures = await self._postgres.fetchval(sql, *claim.key, error[:_MAX_ERROR])
         if failures is None:
             return
-        await circuits.note_failure(self._postgres, claim.tenant.id, claim.row["destination"])
+        if is_theirs:
+            await circuits.note_failure(self._postgres, claim.tenant.id, claim.row["destination"])
         if failures >= MAX_FAILURES:
             tried = f"It failed {failures} times in a row, for more than a day. The last time: {error}"
             await self._stop(claim, "dead", tried)

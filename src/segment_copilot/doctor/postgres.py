@@ -103,7 +103,8 @@ def _durability(server: Record) -> list[Check]:
 
 async def _rights(postgres: Postgres, role: Record, tables: list[str]) -> list[Check]:
     name, checks = role["rolname"], list[Check]()
-    for row in await postgres.fetch(_RIGHTS, tables):
+    there = await postgres.fetch(_RIGHTS, tables)
+    for row in there:
         if row["lacks"]:
             lacks = ", ".join(row["lacks"])
             remedy = f'As the owner: GRANT {lacks} ON {row["name"]} TO "{name}";'
@@ -120,6 +121,9 @@ async def _rights(postgres: Postgres, role: Record, tables: list[str]) -> list[C
         what = "create tables here" if not role["may_create"] else f"change {owned[0]['relname']}, which is another's"
         detail = f"The user {name} may not {what}: it cannot migrate."
         checks.append(unknown("postgres.migrating", detail, "That is well if `migrate` runs as another user."))
+    if not there and not checks:
+        detail = f"There is no table yet; the user {name} may make them."
+        return [unknown("postgres.rights", detail, "Run `segment-copilot migrate`, and look again.")]
     return checks or [ok("postgres.rights", f"The user {name} may do what is needed.")]
 
 
@@ -127,7 +131,9 @@ async def _rows(postgres: Postgres, role: Record, tables: list[str]) -> list[Che
     """Row-level security: whether the user is kept from the rows of other tenants than the one it works for."""
     row = await postgres.fetchrow(_OPEN, tables)
     assert row is not None  # noqa: S101  # an aggregate
-    return [judge_rows(role["rolname"], held=row["held"], open_=row["open"], first=row["first"])] if tables else []
+    if not row["held"] and not row["open"]:
+        return []  # not migrated: nothing is kept from anybody yet
+    return [judge_rows(role["rolname"], held=row["held"], open_=row["open"], first=row["first"])]
 
 
 def judge_rows(user: str, *, held: int, open_: int, first: str | None) -> Check:

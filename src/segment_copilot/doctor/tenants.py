@@ -25,16 +25,19 @@ UNION SELECT DISTINCT split_part(previous_secret, '.', 2) FROM webhooks WHERE pr
 async def examine_secrets(postgres: Postgres, keys: tuple[str, ...]) -> list[Check]:
     """Return which keys are still needed to open what is stored."""
     try:
-        known = Secrets(keys).ids
+        ours = Secrets(keys)
     except InvalidInput:
         return []  # the settings say so themselves
     used = {row["key"] for row in await postgres.fetch(_SEALED)}
-    if lost := sorted(used - known):
+    if lost := sorted(used - ours.ids):
         detail = (
             f"Secrets are sealed with {', '.join(lost)}, which SECRETS_KEYS does not hold: nothing is sent with them."
         )
         return [wrong("secrets", detail, "Put the key back behind the newest one, or send these secrets again.")]
-    return [ok("secrets", "Every secret that is stored can be opened.")] if used else []
+    if older := sorted(used - {ours.newest}):
+        detail = f"Every secret that is stored can be opened. Some are still sealed with {', '.join(older)}, so do not take it out yet."
+        return [ok("secrets", detail)]
+    return [ok("secrets", "Every secret that is stored can be opened, with the newest key alone.")] if used else []
 
 
 async def examine_tenants(postgres: Postgres) -> list[Check]:

@@ -22,7 +22,7 @@ from msgspec import Struct, field
 
 from segment_copilot.access.signing import Secrets
 from segment_copilot.access.tenants import Tenant
-from segment_copilot.errors import NotFound, QueryTimeout, Unavailable
+from segment_copilot.errors import Conflict, NotFound, QueryTimeout, Unavailable
 from segment_copilot.events.arrivals import note_rewritten
 from segment_copilot.events.forwarding import take_events_of
 from segment_copilot.events.identity_links import IdentityLinks, unlink
@@ -349,11 +349,22 @@ class Erasures:
             if not set(progress.awaited).isdisjoint(await self._running(claim)):
                 raise _NotYet  # it may yet write a member whom it read before
             await self._remove_rows(claim, traces, tables)
+            await self._refuse_what_is_left(traces, tables)
             progress.is_clean = True
             await self._note(claim)
         if await traces.is_replaced_kept(tables, progress.replaced_until):
             raise _NotYet
         await traces.settle(tables)
+
+    async def _refuse_what_is_left(self, traces: Traces, tables: Sequence[str]) -> None:
+        """Raise Conflict where rows are still there: a server says of a mutation that it is done where it passed over files.
+
+        It does so after a RESTORE: restored files keep the numbers of mutations, which are higher than those it then gives.
+        """
+        left = [table for table in tables if await traces.count(table)]
+        if left:
+            log.error("erasure.passed_over", tables=left)
+            raise Conflict(f"ClickHouse kept rows in {', '.join(left)}.", code="rows_passed_over")
 
     async def _running(self, claim: _Claim) -> list[str]:
         """Return what is writing members of the tenant right now."""

@@ -148,8 +148,7 @@ class Session:
     def __init__(
         self, connection: _Connection, purpose: Purpose, query_id: str, turn: _Turns, *, database: str
     ) -> None:
-        self._database = database
-        self._connection = connection
+        self._database, self._connection = database, connection
         self._purpose: Purpose = purpose
         self._query_id = query_id
         self._turn = turn
@@ -275,7 +274,7 @@ class ClickHouse:
         """
         query_id = uuid4().hex
         async with self._slot():
-            connection = await self._connected()
+            connection = await self._connected(purpose)
             try:
                 async with self._guarded(connection, purpose, query_id), _in_time(purpose):
                     yield Session(connection, purpose, query_id, self._turn, database=self.database)
@@ -347,7 +346,7 @@ class ClickHouse:
     ) -> AsyncGenerator[_Connection]:
         """Lend a connection for one query, with the deadline, the error mapping and the kill around it."""
         async with self._slot(tenant if LIMITS[purpose].is_awaited else None):
-            connection = await self._connected()
+            connection = await self._connected(purpose)
             async with self._guarded(connection, purpose, query_id, turn):
                 yield connection
             self._idle.append(connection)
@@ -384,7 +383,7 @@ class ClickHouse:
         finally:
             turn.end()
 
-    async def _connected(self) -> _Connection:
+    async def _connected(self, purpose: Purpose) -> _Connection:
         while self._idle:
             connection = self._idle.pop()
             try:
@@ -395,12 +394,13 @@ class ClickHouse:
                 raise
             connection.cut()
             self._drop_idle()  # used less lately than this one, so no better: asking each would take seconds
-        connection = _Connection(self._options)
+        started, connection = time.perf_counter(), _Connection(self._options)
         try:
             await connection.open()
         except BaseException as error:  # noqa: BLE001 - the socket is cut whatever happened
             connection.cut()
             failure = _translate(error, lost=True)
+            count_query("clickhouse", purpose, time.perf_counter() - started, type(failure).__name__)
             raise failure from (None if failure is error else error)
         return connection
 

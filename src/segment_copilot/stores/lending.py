@@ -29,6 +29,10 @@ OPEN_SECONDS = 5.0
 """Until a connection that is being opened is given up."""
 
 
+class Busy(Unavailable):
+    """Every connection is lent for longer than was waited; the server may be well."""
+
+
 class Lending:
     """Lends at most *size* connections of *pool*, first come, first served. All methods raise the driver's errors as they are."""
 
@@ -60,10 +64,10 @@ class Lending:
         except TimeoutError:
             if not limit.expired():
                 raise
+        if self._pool.get_size() < self._size:  # there is room, and none could be opened
+            raise Unavailable("PostgreSQL does not answer.")
         POOL_TIMEOUTS.labels("postgres").inc()
-        is_full = self._pool.get_size() >= self._size
-        detail = "Every PostgreSQL connection is busy." if is_full else "PostgreSQL does not answer."
-        raise Unavailable(detail)
+        raise Busy("Every PostgreSQL connection is busy.")
 
     async def give(self, raw: Any, seconds: float) -> None:
         """Give a connection back, which is cleaned within so many seconds or else closed."""

@@ -16,6 +16,7 @@ import random
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, nullcontext, suppress
 from datetime import datetime
+from time import perf_counter
 from typing import Any, NoReturn, Protocol, cast
 
 import asyncpg
@@ -23,9 +24,10 @@ import structlog
 
 from segment_copilot.errors import InvalidInput, Unavailable
 from segment_copilot.stores.confinement import whose
-from segment_copilot.stores.lending import Lending
+from segment_copilot.stores.lending import Busy, Lending
 from segment_copilot.stores.pooled import TELL_IN_TRANSACTION, open_pool
 from segment_copilot.stores.postgres_errors import OUR_ERRORS, TROUBLE, ConnectionLost, Statement
+from segment_copilot.telemetry.metrics import count_query
 from segment_copilot.telemetry.pools import unwatch_pool, watch_pool
 
 log = structlog.get_logger()
@@ -195,9 +197,16 @@ class Postgres:
             await self._release(raw)
 
     async def _acquire(self) -> Any:
-        """Return a connection of the pool."""
-        with OUR_ERRORS:
-            raw = await self._lending.take(_ACQUIRE_SECONDS)
+        """Return a connection of the pool. That none could be opened counts as a statement that failed: the server is away."""
+        started = perf_counter()
+        try:
+            with OUR_ERRORS:
+                raw = await self._lending.take(_ACQUIRE_SECONDS)
+        except Busy:
+            raise
+        except Unavailable as error:
+            count_query("postgresql", "statement", perf_counter() - started, type(error).__name__)
+            raise
         if raw.is_confined and not raw.is_behind_pooler:
             try:
                 with OUR_ERRORS:

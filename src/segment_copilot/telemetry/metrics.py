@@ -39,7 +39,7 @@ STALLED_STREAMS = Counter(f"{_P}http_stalled_streams", "Streams that were ended 
 
 QUERY_SECONDS = Histogram(
     f"{_P}db_client_operation_duration_seconds",
-    "What a store was asked, from the moment a connection was there to the last row.",
+    "What a store was asked, from the moment a connection was there to the last row; or that no connection could be opened.",
     ("db_system_name", "purpose", "error_type"),
     buckets=(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300),
 )

@@ -21,7 +21,7 @@ from segment_copilot.activations.webhooks.attempts import Attempt, attempt, wait
 from segment_copilot.activations.webhooks.bodies import Body, Event, Piece, body, message_id, pieces
 from segment_copilot.activations.webhooks.endpoints import Webhooks, end_open
 from segment_copilot.audiences.publications import Publication, Publications, read_publication
-from segment_copilot.errors import SegmentCopilotError, Unavailable
+from segment_copilot.errors import Conflict, SegmentCopilotError, Unavailable
 from segment_copilot.stores.leases import LENGTH, Lease, Leases, Queue
 from segment_copilot.stores.postgres import Connection, Postgres, Record
 from segment_copilot.stores.presence import Presence
@@ -192,6 +192,9 @@ class WebhookQueue:
                 except Unavailable as error:
                     log.warning("webhook.waits", lane_id=lease.id, code=error.code)
                     pause = _AWAY_PAUSE
+                except Conflict as error:  # this worker lacks the key of a secret, perhaps not for long
+                    log.warning("webhook.waits", lane_id=lease.id, code=error.code)
+                    pause = _PAUSE
                 except Exception:
                     log.exception("webhook.stumbled", lane_id=lease.id)
                     pause = _PAUSE
