@@ -355,13 +355,10 @@ def _by_property(span: Span) -> Iterator[Mention]:
     if not named:
         named = [event for one in span.quantities for event in span.names.timed_in(_unit_behind(span, one))]
     counts = {name: named.count(name) for name in dict.fromkeys(named)}
-    several = len(counts)
-    for name in sorted(counts, key=lambda name: -counts[name])[:_MENTIONS]:
-        features = {"event:property": 1.0, "event:property_of_several": float(several > 1)}
-        if span.names.doings(name) & grammar.REVERSALS and any(
-            not span.names.doings(other) & grammar.REVERSALS for other in counts
-        ):
-            features["event:reversal_unsaid"] = 1.0  # "500 in total" is of orders, not of refunds
+    undone = {name for name in counts if span.names.doings(name) & grammar.REVERSALS}
+    kept = counts.keys() - undone or undone  # "500 in total" is of orders, never of refunds unsaid
+    for name in sorted((name for name in counts if name in kept), key=lambda name: -counts[name])[:_MENTIONS]:
+        features = {"event:property": 1.0, "event:property_of_several": float(len(kept) > 1)}
         yield Mention(name, 0, "property", features, 0)
 
 

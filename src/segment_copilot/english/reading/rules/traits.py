@@ -217,19 +217,31 @@ def _truths(span: Span) -> Iterator[Reading]:
         features = {"truth:share": field.share, "truth:whole": float(field.share == 1)}
         refused = says or place.field.boolean or bool(denied & ~turning)
         node = _says(place, says=says)
-        yield reading(
-            span,
-            "truth",
-            Clause(node, used, positive=says),
-            used,
-            "trait",
-            {**features, "truth:no": float(not refused)},
-        )
+        if refused or not _of_a_verb(span, turning):
+            yield reading(
+                span,
+                "truth",
+                Clause(node, used, positive=says),
+                used,
+                "trait",
+                {**features, "truth:no": float(not refused)},
+            )
         if not refused:  # whoever said nothing has not agreed
             node = opposite(_says(place, says=True))
             yield reading(
                 span, "truth", Clause(node, used, positive=says), used, "trait", {**features, "truth:not_yes": 1}
             )
+
+
+def _of_a_verb(span: Span, turning: int) -> bool:
+    """Return whether a negation is of what people do: "who do not accept", and not "who are not subscribers"."""
+    tokens = span.found.tokens
+    turned = [at for at in range(span.start, span.end) if turning >> at & 1]
+    lowers = [tokens[at - before].lower for at in turned for before in (0, 1) if at >= before]  # "do", "don't"
+    return any(one.removesuffix("n't").removesuffix("nt") in _DOING for one in lowers)
+
+
+_DOING: Final = frozenset({"do", "does", "did", "have", "has", "had"})
 
 
 def _says(place: Place, *, says: bool) -> UserProperty:
