@@ -92,7 +92,7 @@ async def test_the_process_answers_while_a_text_is_read(client: httpx2.AsyncClie
     begun = asyncio.Event()
 
     async def ask() -> bytes:
-        async with client.stream("POST", "/api/copilot/stream/", json=native(*[INVOLVED] * 2)) as response:
+        async with client.stream("POST", "/api/copilot/stream/", json=native(*[INVOLVED] * 6)) as response:
             found = b""
             async for chunk in response.aiter_raw():
                 found += chunk

@@ -152,7 +152,7 @@ def short(labels: Sequence[str]) -> list[str]:
 
 def refuse(outcome: Refused, text: str, catalog: Catalog) -> Answer:
     """Say which words of *text* could not be placed, and what would work."""
-    if not catalog.event_types and not catalog.traits:
+    if not outcome.too_long and not catalog.event_types and not catalog.traits:
         return say(_EMPTY, refuses=True)
     unmapped = [Unmapped(one.text, one.reason, one.names) for one in _joined(outcome.unplaced, text)]
     return say(*_told(outcome, text), _helped(outcome, text), refuses=True, unmapped=unmapped)

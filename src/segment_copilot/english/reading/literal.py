@@ -14,16 +14,16 @@ from segment_copilot.language import EventProperty, MeasureCompare, Monetary, Ra
 
 
 class Named(Protocol):
-    """What words are read as an event type, of a name that they may only mean."""
+    """Says which words are read as an event type, by a name that they may only mean."""
 
     @property
     def event(self) -> str:
-        """The event type."""
+        """Return the event type."""
         ...
 
     @property
     def mask(self) -> int:
-        """The positions of the words."""
+        """Return the positions of the words."""
         ...
 
 
