@@ -81,7 +81,8 @@ def verdict(patch: Path) -> Verdict:
     if ran.returncode != FAILED or not found:
         return Verdict(f"was not noticed (pytest exit code {ran.returncode})\n{ran.stdout[-1000:]}")
     caught_by = found[1].partition("[")[0]
-    late = f", not by {named[0]}, which it names" if named and found[1] != named[0] else ""
+    is_named = not named or named[0] in (found[1], caught_by)
+    late = "" if is_named else f", not by {named[0]}, which it names"
     return Verdict(f"caught by {found[1]}{late}", caught_by=caught_by)
 
 
