@@ -55,6 +55,25 @@ from segment_copilot.english.reading.same import members
         ("shop", "any plan but free", "plan≠free"),
         ("shop", "live anywhere but Spain", "country≠ES"),
         ("shop", "ordered anything other than shoes", "count(order_placed[category≠shoes])≥1"),
+        # a name, a list, a stroke, two years, a comparison
+        ("shop", "High value = at least 3 orders AND gold tier", "count(order_placed)≥3 & loyalty_tier=gold"),
+        (
+            "shop",
+            "people who meet at least two of the following: gold tier, from Spain, opted in to email",
+            "2 of (loyalty_tier=gold; country=ES; email_opt_in is_true)",
+        ),
+        ("gym", "plan: premium / city: Madrid", "plan=premium & ciudad=Madrid"),
+        (
+            "shop",
+            "has bought in both 2025 and 2026",
+            "count(order_placed)≥1 from 2025-01-01 to 2026-01-01 & count(order_placed)≥1 from 2026-01-01 to 2027-01-01",
+        ),
+        ("shop", "spent over 80, counted from the first of January 2026", "sum(order_placed.total)>80 from 2026-01-01"),
+        (
+            "shop",
+            "gold and never refunded, or who is silver",
+            "(loyalty_tier=gold & count(order_refunded)=0) | loyalty_tier=silver",
+        ),
         # as others say it
         ("media", "utilisators with the abonnement All Access", '"Plan Type"="All Access" any-case'),
         ("shop", "the clients which have passed two commands or more", "count(order_placed)≥2"),
@@ -76,6 +95,12 @@ def test_a_way_of_saying_it_is_among_the_readings(whose: str, text: str, meaning
         ("saas", "who is about to cancel"),  # nothing that was done
         ("saas", "the health of the turnstile"),  # no description of what is tested has the word
         ("gym", "booked but never came"),  # what was done is no small talk
+        (
+            "gym",
+            "more failed payments than received ones in the last year",
+        ),  # "than" compares, and is never passed over
+        ("shop", "bought in both 2025 and 2026"),  # a year is no count
+        ("shop", "country: France / tier: gold"),  # a test is no name for the one behind it
     ],
 )
 def test_what_looks_like_it_is_not_taken_for_it(whose: str, text: str) -> None:
@@ -86,6 +111,9 @@ def test_what_looks_like_it_is_not_taken_for_it(whose: str, text: str) -> None:
         "who is about to cancel": "count(subscription_cancelled)≥1",
         "the health of the turnstile": "health_score is_set",
         "booked but never came": "count(visita_registrada)=0",
+        "more failed payments than received ones in the last year": "count(pago_fallido)≥1 in 1y",
+        "bought in both 2025 and 2026": "count(order_placed)≥2025 & count(order_placed)≥2026",
+        "country: France / tier: gold": "loyalty_tier=gold",
     }[text]
     found = understand(text, there.catalog, there.as_of, there.catalog.timezone).candidates
 

@@ -16,7 +16,7 @@ from segment_copilot.english.reading.audience import understand
 from segment_copilot.english.reading.chart import TooLong
 from segment_copilot.english.words.lexer import Token, word
 from segment_copilot.english.words.lexicon import NOISE, PEOPLE, stems
-from segment_copilot.english.words.stems import irregular_past
+from segment_copilot.english.words.stems import is_past
 from segment_copilot.language import EventCount
 from segment_copilot.language.nodes import PropertyTest, WhereGroup
 
@@ -75,7 +75,7 @@ def is_noun(question: Question) -> bool:
         or question.tokens[0].kind in {"number", "money", "sign"}
     ):
         return False
-    if words[0].lower.endswith("ed") or irregular_past(words[0].lower) or any(one.stem in PEOPLE for one in words):
+    if is_past(words[0].lower) or any(one.stem in PEOPLE for one in words):
         return False
     return any(one.lower.endswith("s") and one.stem != one.lower and not one.lower.endswith("ss") for one in words)
 

@@ -18,6 +18,7 @@ from segment_copilot.english.times.phrases import quantity
 from segment_copilot.english.times.said import times_said
 from segment_copilot.english.words.lexer import Token, written
 from segment_copilot.english.words.lexicon import NOISE, PEOPLE, stems
+from segment_copilot.english.words.stems import is_past
 from segment_copilot.language.catalog import SegmentName
 
 _BESIDE: Final = stems("segment audience cohort")
@@ -79,7 +80,9 @@ class Question:
 
     @cached_property
     def tells(self) -> bool:
-        """Return whether it speaks of people and what they did, and does not ask: "users who …", "everybody with …"."""
+        """Return whether it speaks of people and what they did, and does not ask: "users who …", "ordered in May and June"."""
+        if self.tokens and is_past(self.lowers[0]) and self.lowers[0] not in _ASKS and self.lowers[-1] != "?":
+            return True
         for at in self.free:
             token, behind = self.tokens[at], self.lowers[at + 1 : at + 2]
             if token.lower == "who":
@@ -117,6 +120,7 @@ class Question:
         return ()
 
 
+_ASKS: Final = frozenset({"did", "had"})
 _WHOM: Final = PEOPLE
 _THAT: Final = tuple(
     (one,) for one in ("who", "that", "whose", "with", "without", "having", "aged", "in", "from", "not", "which")

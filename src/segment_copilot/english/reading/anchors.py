@@ -165,6 +165,7 @@ class Anchors(Struct, frozen=True, dict=True):
         """The positions of the words that a reading must explain."""
         light, people = lexicon.words("light"), lexicon.stems("people")
         told, back = 0, _union(self.pronouns)
+        said = _union((*self.windows, *self.quantities, *self.joints, *self.negations, *self.values, *self.moments))
         for at, token in enumerate(self.tokens):
             shouted = token.lower in {"us", "it", "in"} and token.text.isupper() and token.kind == "word"
             silent = token.kind == "sign" or token.lower in light or token.stem in people or bool(back >> at & 1)
@@ -174,6 +175,7 @@ class Anchors(Struct, frozen=True, dict=True):
             silent = silent or bool(self.title >> at & 1) or (token.lower == "every" and following in people)
             silent = silent and not (token.lower == "up" and at > 0 and self.tokens[at - 1].lower in {"and", "or"})
             silent = silent and not (token.lower == "both" and at > 0 and self.tokens[at - 1].lower == "not")
+            silent = silent and not (token.lower == "than" and not said >> at & 1)
             if (not self.heads >> at & 1 and (shouted or not silent)) or (
                 token.kind == "sign" and token.lower in "+/%"
             ):

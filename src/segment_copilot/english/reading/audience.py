@@ -11,7 +11,7 @@ from msgspec import Struct, structs
 
 from segment_copilot.english.linking.names import Names
 from segment_copilot.english.outcomes import Asked, Choice, Drafted, Part, Refused
-from segment_copilot.english.reading.anchors import TITLED, Anchors, find, names_of
+from segment_copilot.english.reading.anchors import TITLED, Anchor, Anchors, find, names_of
 from segment_copilot.english.reading.assumed import assumed
 from segment_copilot.english.reading.chart import Chart, TooLong
 from segment_copilot.english.reading.meanings import Reading, clauses, write
@@ -197,7 +197,17 @@ def is_near(one: Reading, found: Anchors) -> bool:
     """
     left = left_of(one)
     out = (joint for joint in found.joints if joint.kind in {"except", "nor"})
-    binding = (*found.windows, *found.quantities, *found.negations, *found.orders, *found.pronouns, *found.lists, *out)
+    compared = (Anchor(at, at + 1) for at, token in enumerate(found.tokens) if token.lower == "than")
+    binding = (
+        *found.windows,
+        *found.quantities,
+        *found.negations,
+        *found.orders,
+        *found.pronouns,
+        *found.lists,
+        *out,
+        *compared,
+    )
     words = left.bit_count()
     together = left.bit_length() - (left & -left).bit_length() < words + 2
     few = 0 < words <= _LEFT and _PART * words <= found.content.bit_count()

@@ -151,6 +151,9 @@ def _cuts(found: Anchors) -> Iterator[tuple[WordAnchor, WindowAnchor | None]]:
             joint = _in_list(found, _of_time(found, joints[at]))
             yield (WordAnchor(joint.start, joint.end, "except") if _is_turned(found, at) else joint), None
             at = joint.end
+        elif at in joints and joints[at].kind == "colon" and joints[at].end == at + 1:
+            yield WordAnchor(at, at + 1, "soft"), None  # "High value: …" may be a name, and "value: 80" a test
+            at += 1
         else:
             if at in soft and not inner >> at & 1:
                 yield WordAnchor(at, at, soft[at]), None

@@ -140,7 +140,8 @@ def replaced(tree: Tree, which: Clause, by: Tree) -> Tree:
     """Return the tree with something else in the place of one clause."""
     if isinstance(tree, Clause):
         return by if tree is which else tree
-    return structs.replace(tree, parts=tuple(replaced(part, which, by) for part in tree.parts))
+    parts = tuple(replaced(part, which, by) for part in tree.parts)
+    return structs.replace(tree, parts=parts) if tree.least else cast("Tree", join(tree.logic, *parts))
 
 
 def join(logic: Literal["AND", "OR"], *trees: Tree | None) -> Tree | None:

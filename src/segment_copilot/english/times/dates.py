@@ -20,7 +20,7 @@ WEEKDAYS = {
     for number, name in enumerate(["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"])
 }
 _MONTHS_A_YEAR = 12
-_YEARS = range(1970, 2200)
+YEARS = range(1970, 2200)
 
 
 def local_date(as_of: datetime, timezone: str) -> date:
@@ -118,7 +118,7 @@ def _number_at(tokens: tuple[Token, ...], at: int) -> int | None:
 def _year_at(tokens: tuple[Token, ...], at: int) -> tuple[int | None, int]:
     skip = at + 1 if lowers(tokens, at, 1) in {(",",), ("of",)} else at
     year = _number_at(tokens, skip)
-    return (year, skip + 1) if year in _YEARS else (None, at)
+    return (year, skip + 1) if year in YEARS else (None, at)
 
 
 def _past_year(month: int, day: int, today: date) -> int:
@@ -177,7 +177,7 @@ def _quarter(tokens: tuple[Token, ...], at: int, today: date) -> tuple[date, dat
 
 def _year(tokens: tuple[Token, ...], at: int) -> tuple[date, date, int] | None:
     year = _number_at(tokens, at)
-    if year is None or year not in _YEARS or tokens[at].text != str(year):
+    if year is None or year not in YEARS or tokens[at].text != str(year):
         return None
     return date(year, 1, 1), date(year + 1, 1, 1), at + 1
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import Final
 
-from segment_copilot.english.times.dates import add_months
+from segment_copilot.english.times.dates import YEARS, add_months
 from segment_copilot.english.times.phrases import Length, length
 from segment_copilot.english.times.windows import Window
 from segment_copilot.english.words.lexer import Token, written
@@ -24,6 +24,8 @@ def relative(tokens: tuple[Token, ...], at: int, said: Window | None) -> tuple[W
     """Return the time at *at* that counts from *said*, the one before it, and the position behind it."""
     if said is None:
         return None
+    if (beside := _year_beside(tokens, at, said)) is not None:
+        return beside
     start = at + (_lower(tokens, at) in _LEADS)
     start += _lower(tokens, start) == "the"
     if _lower(tokens, start) in {"following", "next"} and start > at and _lower(tokens, start + 1) in _UNITS:
@@ -46,6 +48,28 @@ def relative(tokens: tuple[Token, ...], at: int, said: Window | None) -> tuple[W
     else:
         return None
     return found and _told(tokens, at, found, end)
+
+
+def _year_beside(tokens: tuple[Token, ...], at: int, said: Window) -> tuple[Window, int] | None:
+    """Return the year at *at* where another one stands before it: of "in 2025 and 2026", "in 2024, 2025 and 2026"."""
+    start = said.first
+    whole = (
+        said.kind == "range"
+        and start is not None
+        and said.after == date(start.year + 1, 1, 1)
+        and start.day == start.month == 1
+    )
+    if not whole or _lower(tokens, at - 1) not in {"and", ","} or not _is_year(tokens, at - 2):
+        return None
+    if not _is_year(tokens, at):
+        return None
+    year = int(tokens[at].value)
+    return _told(tokens, at, Window("range", first=date(year, 1, 1), after=date(year + 1, 1, 1)), at + 1)
+
+
+def _is_year(tokens: tuple[Token, ...], at: int) -> bool:
+    token = tokens[at] if 0 <= at < len(tokens) else None
+    return token is not None and token.kind == "number" and len(token.text) == 4 and token.value in YEARS  # noqa: PLR2004
 
 
 def _lower(tokens: tuple[Token, ...], at: int) -> str:

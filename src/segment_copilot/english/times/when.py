@@ -109,6 +109,7 @@ def past(tokens: tuple[Token, ...], at: int, phrases_of: tuple[tuple[str, ...], 
 def _behind_lead(tokens: tuple[Token, ...], at: int) -> tuple[int, str]:
     lead = _lower(tokens, at) if _lower(tokens, at) in _LEADS else ""
     at += bool(lead)
+    at += bool(lead) and _lower(tokens, at) == "both"  # "in both May and June"
     return at + (_lower(tokens, at) == "the"), lead
 
 
@@ -128,14 +129,19 @@ def _bounded(tokens: tuple[Token, ...], at: int, today: date) -> Read | None:
         return None
     end = past(tokens, found.end, _INCLUSIVE)
     inside = end > found.end
-    if word == "from" and _lower(tokens, end) not in {"on", "onward", "onwards", "forward"}:
+    onward = word == "from" and _lower(tokens, end) in {"on", "onward", "onwards", "forward"}
+    if word == "from" and not onward and (found.after - found.first != _ONE_DAY or _lower(tokens, end) in _GOES_TO):
         return None
     if word in {"since", "starting", "from", "as"}:
-        return _range(found.first, None, ""), end + (word == "from")
+        return _range(found.first, None, ""), end + onward
     if word == "after":
         return _range(found.first if inside else found.after, None, ""), end
     until = latest or word in {"until", "till", "by", "through", "up"} or inside
     return _range(None, found.after if until else found.first, ""), end
+
+
+_ONE_DAY: Final = timedelta(days=1)
+_GOES_TO: Final = frozenset({"to", "until", "till", "through", "and", "-", "–", "up", ","})
 
 
 def _calendar(tokens: tuple[Token, ...], at: int, today: date) -> Read | None:

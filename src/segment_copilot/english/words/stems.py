@@ -78,6 +78,11 @@ def irregular_past(word: str) -> bool:
     return word in _PAST
 
 
+def is_past(word: str) -> bool:
+    """Tell whether it is a verb in the past: "ordered", "bought"."""
+    return irregular_past(word) or (word.endswith("ed") and _cut_participle(word) != word)
+
+
 _PAST: Final = frozenset(_FORMS["past"].split())
 
 

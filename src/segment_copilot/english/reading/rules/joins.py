@@ -126,13 +126,25 @@ def _or(one: Reading, two: Reading, between: Between, found: Anchors) -> Iterato
         return
     if between.main != "or" and not listed:
         return
-    features: dict[str, float] = {"or:list" if listed else "or": 1}
+    features: dict[str, float] = {"or:list" if listed else "or": 1, "or:slash": float(_is_slash(between, found))}
     if any(isinstance(tree, Joined) and tree.logic == "AND" for tree in (one.tree, two.tree)):
         features["or:of_and"] = 1
     features |= agreement(one, two, found, "or") | recalled(one, two, found)
     features |= _beside(one.tree, two.tree, found, "or")
     for left, right, told in shared(one.tree, two.tree, "or", found):
         yield both(one, two, {**features, **told}, tree=_merged(join("OR", left, right)))
+
+
+def _slashed(one: Reading, two: Reading, between: Between, found: Anchors) -> Iterator[Reading]:
+    """plan: basic / age: 20-29: a stroke may part what holds together."""
+    if _is_slash(between, found):
+        yield from join_both(one, two, structs.replace(between, main="slash"), found)
+
+
+def _is_slash(between: Between, found: Anchors) -> bool:
+    """Return whether nothing but a stroke stands between two parts."""
+    said = [token.lower for at, token in enumerate(found.tokens) if between.used >> at & 1]
+    return said == ["/"]
 
 
 def _merged(tree: Tree | None) -> Tree | None:
@@ -178,6 +190,8 @@ def _nor(one: Reading, two: Reading, between: Between, found: Anchors) -> Iterat
     if one.exclude or two.exclude or two.tree is None or (between.main in {"and", "comma"} and len(right) > 1):
         return
     features = {f"nor:{between.main}": 1.0, **agreement(one, two, found, "nor"), **recalled(one, two, found)}
+    if _is_said_anew(between, found):
+        features["nor:anew"] = 1
     previous = left[-1].condition
     after = turned(two.tree)
     if isinstance(previous, Recency) and isinstance(two.tree, Clause) and two.tree.counts:
@@ -202,6 +216,15 @@ def _nor(one: Reading, two: Reading, between: Between, found: Anchors) -> Iterat
             )
         features["nor:unshared"] = 1
     yield both(one, two, features, tree=join("AND", one.tree, after))
+
+
+def _is_said_anew(between: Between, found: Anchors) -> bool:
+    """Return whether what joins two parts says once more that these are people: "or who's silver", "or whose …"."""
+    tokens = (token.lower for at, token in enumerate(found.tokens) if between.used >> at & 1)
+    return not _RELATIVE.isdisjoint(tokens)
+
+
+_RELATIVE: Final = frozenset({"who", "whose", "whom", "that", "who's", "those"})
 
 
 def _not_for(one: Clause, two: Clause) -> Tree | None:
@@ -335,6 +358,7 @@ RULES: Final = (
     Rule("and", ANDS, join_both),
     Rule("union", frozenset({"and", "comma", "rel", "stop"}), _union),
     Rule("or", frozenset({"or", "comma"}), _or),
+    Rule("slash", frozenset({"or"}), _slashed),
     Rule("nor", frozenset({"or", "nor", "and", "comma"}), _nor),
     Rule("except", frozenset({"except"}), _except),
     Rule("label", frozenset({"colon", "dash", "comma", "stop", "and", "soft"}), _label),

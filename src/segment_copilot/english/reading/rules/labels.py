@@ -74,6 +74,8 @@ def _is_condition(span: Span) -> bool:
         return True  # "tell Ann I need her accounts: …"
     if any(one.kind == "except" for one in span.inside) or _heads_list(span) or _is_spoken_of(span):
         return True
+    if any(span.lower(at) in {":", "="} for at in range(span.start, span.end)):
+        return True  # "country: France / tier: …"
     if span.lower_after == "=" and (span.orders or span.metrics or span.money):
         return True  # "first article read = …" is what is tested
     anchored = span.windows or span.quantities or span.negations
@@ -85,8 +87,9 @@ def _is_condition(span: Span) -> bool:
 
 
 def _heads_list(span: Span) -> bool:
-    """Return whether it says how a list behind it is meant: "all three: …", "suppress: …"."""
-    return span.lower(span.start) in _LISTS and span.lower(span.start + 1) != "-"
+    """Return whether it says how a list behind it is meant: "all three: …", "suppress: …", "who meet at least two of: …"."""
+    listed = any(one.start >= span.start and one.end <= span.end for one in span.found.lists)
+    return listed or (span.lower(span.start) in _LISTS and span.lower(span.start + 1) != "-")
 
 
 def _is_spoken_of(span: Span) -> bool:

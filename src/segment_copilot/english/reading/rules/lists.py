@@ -7,6 +7,7 @@ from typing import Final
 
 from msgspec import structs
 
+from segment_copilot.english import lexicon
 from segment_copilot.english.reading.anchors import Anchors
 from segment_copilot.english.reading.meanings import (
     Fragment,
@@ -29,7 +30,7 @@ def meant(span: Span) -> Iterator[Reading]:
     if len(said) != 1 or len(span.windows) > 1 or span.pronouns & ~said[0].mask:
         return
     used = said[0].mask | union(span.windows)
-    rest = span.found.content & span.mask & ~used & ~union(span.negations)
+    rest = span.found.content & span.mask & ~used & ~union(span.negations) & ~span.having(lexicon.swallowed("list"))
     if not rest:
         window = span.windows[0].window if span.windows else None
         yield reading(
@@ -61,7 +62,14 @@ def _listed(one: Reading, two: Reading, between: Between, found: Anchors) -> Ite
         if made is not None:
             place = "behind" if behind else "front"
             features = {f"listed:{kind.partition(':')[0]}": 1.0, f"listed:{place}:{between.main}": 1.0}
+            if kind != "one":
+                features["listed:shared"] = float(_shares(other))
             yield both(one, two, features, tree=_within(made, part))
+
+
+def _shares(one: Reading) -> bool:
+    """Return whether a part of a list was given the time of another one: each of a list has its own."""
+    return any(value and name.startswith(("share:left", "share:right")) for name, value in one.all_features().items())
 
 
 def _within(tree: Tree, part: Fragment) -> Tree:
