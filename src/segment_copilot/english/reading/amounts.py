@@ -168,7 +168,10 @@ def _roles(span: Span, mention: Mention, one: QuantityAnchor) -> Iterator[Plan]:
     for place, scaled, used, how in numeric_places(span, mention.event, one):
         if said.none and not how.startswith("named"):
             continue
-        yield Plan(None, (test_of(place.path, scaled.quantity),), one.mask | used, {f"where:{how}": 1})
+        features = {f"where:{how}": 1.0}
+        if counts and "count:noun" in tells_count(span, mention, one) and used and not used & ~mention.mask:
+            features["where:before_noun"] = 1  # "read 10 articles": 10 is of the articles, and "read" what was done
+        yield Plan(None, (test_of(place.path, scaled.quantity),), one.mask | used, features)
 
 
 def is_of_one(span: Span, mention: Mention, one: QuantityAnchor) -> bool:

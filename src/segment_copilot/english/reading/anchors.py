@@ -357,7 +357,7 @@ def _segments(tokens: tuple[Token, ...], names: Names) -> Iterator[SegmentAnchor
                 yield SegmentAnchor(at, at + len(parts), number, 1.0)
     for number, parts in names.shorter_segments:
         for at in range(len(tokens) - len(parts) + 1):
-            if tuple(keys[at : at + len(parts)]) == parts:
+            if tuple(keys[at : at + len(parts)]) == parts and not _names_others(tokens, at + len(parts), names):
                 yield SegmentAnchor(at, at + len(parts), number, 0.5)
     for at, token in enumerate(tokens):
         if token.kind == "quoted":
@@ -365,6 +365,15 @@ def _segments(tokens: tuple[Token, ...], names: Names) -> Iterator[SegmentAnchor
             for number, parts in names.segments:
                 if parts == key:
                     yield SegmentAnchor(at, at + 1, number, 1.0)
+
+
+def _names_others(tokens: tuple[Token, ...], at: int, names: Names) -> bool:
+    """Return whether the next word names others than the segment is of: "lapsed donors" are no "Lapsed Readers"."""
+    token = tokens[at] if at < len(tokens) else None
+    if token is None or token.kind != "word" or token.lower in lexicon.words("light") | lexicon.words("negations"):
+        return False
+    general = lexicon.stems("people") | lexicon.stems("group")
+    return token.stem not in general and bool(names.evidence.get(concept(token.stem)) or agent(token.stem, token.lower))
 
 
 def _phrases(tokens: tuple[Token, ...], table: Mapping[tuple[str, ...], str]) -> Iterator[WordAnchor]:

@@ -9,6 +9,7 @@ from typing import Any, Final, cast
 import msgspec
 from msgspec import UNSET, structs
 
+from segment_copilot.english.reading.rules.implied import is_implied
 from segment_copilot.english.times.dates import period
 from segment_copilot.language import Condition, Definition, EventCount, EventSequence, Group, Recency, UserProperty
 from segment_copilot.language.equivalence import Form, form_of
@@ -35,6 +36,10 @@ def members(definition: Definition, today: date | None = None) -> Form:
     if exclude is not UNSET:
         exclude = structs.replace(exclude, conditions=[_edgeless(one) for one in exclude.conditions])
     conditions = [_edgeless(one) for one in definition.conditions]
+    if definition.logic == "AND":
+        conditions = [
+            one for one in conditions if not any(is_implied(one, other) for other in conditions if other is not one)
+        ]
     return form_of(structs.replace(definition, conditions=conditions, exclude=exclude), is_exact=False)
 
 

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
-from msgspec import UNSET, structs
+import msgspec
+from msgspec import UNSET, UnsetType, structs
 
 from segment_copilot.english.reading.meanings import Clause, Joined, Tree, join
-from segment_copilot.language import EventCount, EventSequence, UserProperty
+from segment_copilot.language import (
+    Condition,
+    EventCount,
+    EventSequence,
+    EventTime,
+    Group,
+    Monetary,
+    Recency,
+    UserProperty,
+)
+from segment_copilot.language.nodes import EventTypes, Where
 
 
 def needed(tree: Tree | None) -> Tree | None:
@@ -28,9 +40,56 @@ def _implies(one: Clause, two: Clause) -> bool:
     """Return whether the second of two clauses says nothing more: the same, or that what the first dates was ever done."""
     if one.condition == two.condition:
         return True
-    ever = isinstance(two.condition, EventCount) and is_step(two) and (two.window is None or two.window.kind == "ever")
-    dated = isinstance(one.condition, EventCount) and is_step(one) and one.window and one.window.kind != "ever"
-    return bool(ever and dated) and (one.event, one.where) == (two.event, two.where)
+    return two.positive and is_implied(two.condition, one.condition)
+
+
+def is_implied(two: Condition, one: Condition) -> bool:
+    """Return whether a condition says no more than that something was done, which another says more exactly, of all time or the same."""
+    if (
+        not isinstance(two, EventCount)
+        or two.negate
+        or (two.operator, two.value) != ("gte", 1)
+        or two.event_type == "*"
+    ):
+        return False
+    timed = [getattr(two, name) for name in _WHEN]
+    if any(timed) and (not isinstance(one, EventCount | Monetary) or timed != [getattr(one, name) for name in _WHEN]):
+        return False
+    wanted = _tests(two.where)
+    return wanted is not None and any(
+        event == two.event_type and tests is not None and wanted <= tests for event, tests in _done(one)
+    )
+
+
+_WHEN: Final = ("window", "window_days", "at")
+
+
+def _done(condition: Condition) -> Iterator[tuple[EventTypes, frozenset[bytes] | None]]:
+    """Yield the events, with their tests, that somebody surely has of whom a condition is true."""
+    if isinstance(condition, Group) or condition.negate:
+        return
+    match condition:
+        case EventSequence(events=events):
+            for step in events:
+                yield (step, _tests(UNSET)) if isinstance(step, str) else (step.event_type, _tests(step.where))
+        case EventCount(operator="gte" | "eq" | "between" as operator, value=int() | float() as value) if value >= 1:
+            del operator
+            yield condition.event_type, _tests(condition.where)
+        case Monetary(operator="gt" | "gte" | "between", value=int() | float() as value) if value > 0:
+            yield condition.event_type, _tests(condition.where)
+        case EventCount(operator="gt") | Recency():
+            yield condition.event_type, _tests(condition.where)
+        case EventTime(operator=operator) if operator not in {"not_in_last", "not_in_window", "neq"}:
+            yield condition.event_type, _tests(condition.where)
+        case _:
+            pass
+
+
+def _tests(where: Where | UnsetType) -> frozenset[bytes] | None:
+    """Return the tests of events, each of which must hold; none where one of several is enough."""
+    if where is UNSET:
+        return frozenset()
+    return frozenset(msgspec.json.encode(one) for one in where) if isinstance(where, list) else None
 
 
 def told_twice(one: Tree | None, two: Tree | None) -> Tree | None:

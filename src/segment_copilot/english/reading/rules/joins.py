@@ -56,6 +56,8 @@ def join_both(one: Reading, two: Reading, between: Between, found: Anchors) -> I
     if "union" in one.features:
         features["and:of_union"] = 1
     features |= _beside(one.tree, two.tree, found, "and")
+    if between.main in {"colon", "dash"} and "same_event:and" in features:
+        features["and:colon:same_event"] = 1  # "mobile page views: 5 or more" is one thing
     if (kept := told_twice(one.tree, two.tree)) is not None:
         yield both(one, two, {**features, "and:known_anyway": 1}, tree=kept, exclude=exclude)
         return

@@ -78,6 +78,9 @@ def _is_condition(span: Span) -> bool:
         return True  # "country: France / tier: …"
     if span.lower_after == "=" and (span.orders or span.metrics or span.money):
         return True  # "first article read = …" is what is tested
+    compared = any(not one.quantity.bare and not one.quantity.none for one in span.quantities)
+    if compared and (span.mentions or span.values or span.fields):
+        return True  # "articles with a word count over 2000: …"
     anchored = span.windows or span.quantities or span.negations
     if span.lower_after not in {":", "=", "—", ","} and (anchored or span.values):
         return True  # "weekly users of last week, active meaning …"

@@ -292,12 +292,17 @@ def _compared(span: Span, one: QuantityAnchor) -> Iterator[tuple[Place, int, str
             return
 
 
+_VAGUE: Final = frozenset(map(stem, ("old", "new", "young", "high", "low", "big", "small", "long")))
+
+
 def _presence(span: Span) -> Iterator[Reading]:
     """Country is not set; with a loyalty tier; without a city."""
     for field in span.fields:
         place = field.place
         if place.event or field.share < 1 or place.field.boolean or place.field.answers:
             continue
+        if all(span.found.tokens[at].stem in _VAGUE for at in range(field.start, field.end)):
+            continue  # "old customers" says no more than that, though ages are known
         unset, there = span.having(_UNSET), span.having(_SET)
         negative, turning, _ = _negative(span, span.end, field.mask | unset)
         missing = bool(unset) != negative
