@@ -74,6 +74,23 @@ from segment_copilot.english.reading.same import members
             "gold and never refunded, or who is silver",
             "(loyalty_tier=gold & count(order_refunded)=0) | loyalty_tier=silver",
         ),
+        (
+            "shop",
+            "Onboarding drop-off: signed up within 30 days, zero product views",
+            "signup_date in_last 30d & count(product_viewed)=0",
+        ),
+        # bounds, times, only
+        ("shop", "people aged at least 20 and at most 29", "age 20..29"),
+        ("shop", "at least two orders placed on a Saturday or a Sunday", "count(order_placed at sat,sun)≥2"),
+        ("shop", "whose most recent order lies further back than 180 days", "last(order_placed)>180d"),
+        ("media", "whose last newsletter open lies 15-45 days in the past", 'last("Newsletter Opened") 15d..45d'),
+        ("saas", "first API call: no more than 30 days ago", "first(api_called) in_last 30d"),
+        ("shop", "only ordered twice this year", "count(order_placed)=2 this year"),
+        (
+            "saas",
+            "those in Power Users, but internal users not",
+            'in segment "Power Users" - in segment "Internal Users"',
+        ),
         # as others say it
         ("media", "utilisators with the abonnement All Access", '"Plan Type"="All Access" any-case'),
         ("shop", "the clients which have passed two commands or more", "count(order_placed)≥2"),
@@ -84,7 +101,7 @@ def test_a_way_of_saying_it_is_among_the_readings(whose: str, text: str, meaning
     found = understand(text, there.catalog, there.as_of, there.catalog.timezone).candidates
     clean = {members(one.definition) for one in found if not one.left}
 
-    assert members(parse_definition(meaning)) in clean, [write_definition(one.definition) for one in found]
+    assert members(parse_definition(meaning, there.segments)) in clean, [write_definition(one.definition) for one in found]
 
 
 @pytest.mark.parametrize(

@@ -147,6 +147,9 @@ def _cuts(found: Anchors) -> Iterator[tuple[WordAnchor, WindowAnchor | None]]:
             at = near[at].end + 1
         elif at in joints and _is_behind(found, joints[at], joints):
             at = joints[at].end
+        elif at in joints and joints[at].kind == "colon" and _tells_time(found, joints[at].end):
+            yield WordAnchor(at, joints[at].end, "soft"), None  # "the first order: less than 30 days ago"
+            at = joints[at].end
         elif at in joints and not inner >> at & 1:
             joint = _in_list(found, _of_time(found, joints[at]))
             yield (WordAnchor(joint.start, joint.end, "except") if _is_turned(found, at) else joint), None
@@ -242,6 +245,12 @@ def _tells_number(found: Anchors, at: int) -> bool:
     )
 
 
+def _tells_time(found: Anchors, at: int) -> bool:
+    """Return whether a time alone follows, as in "their last order: 30 to 60 days ago"."""
+    end = next((one.end for one in found.windows if one.start == at), None)
+    return end is not None and (end >= len(found.tokens) or found.tokens[end].lower in {".", ";", ")"})
+
+
 def _inner(found: Anchors) -> int:
     """Return the positions at which nothing may be cut: inside of windows, numbers and names."""
     held = 0
@@ -294,7 +303,7 @@ def _beside(found: Anchors, held: int) -> Iterator[int]:
     heads = {at + 1 for at in range(len(found.tokens)) if found.heads >> at & 1 and not found.heads >> at + 1 & 1}
     starts = {0, *heads, *(joint.end for joint in found.joints if joint.kind in {"stop", "colon", "comma", "dash"})}
     for one in found.windows:
-        if one.end < len(found.tokens) and (one.start in starts or not one.bare):
+        if one.end < len(found.tokens) and (one.start in starts or not one.bare) and one.window.kind != "ever":
             yield one.end
     yield from _edges(found)
     numbers = (one for one in found.quantities if one.quantity.none or held >> max(one.start - 1, 0) & 1)

@@ -100,11 +100,13 @@ def _weekdays(tokens: tuple[Token, ...], at: int) -> tuple[OfDay, int] | None:
         days = range(first, last + 1) if first <= last else (*range(first, 7), *range(last + 1))
         return _named(days), at + 3
     found, end = [first], at + 1
-    while _lower(tokens, end) in _AND and (
-        _lower(tokens, end + 1) in _PLURALS or (word in _DAYS and _lower(tokens, end + 1) in _DAYS)
-    ):
-        found.append({**_DAYS, **_PLURALS}[_lower(tokens, end + 1)])
-        end += 2
+    while _lower(tokens, end) in _AND:
+        more = end + 1 + (_lower(tokens, end + 1) in {"a", "on"})  # "on a Saturday or a Sunday"
+        more += _lower(tokens, end + 1) == "on" and _lower(tokens, more) == "a"
+        if _lower(tokens, more) not in _PLURALS and not (word in _DAYS and _lower(tokens, more) in _DAYS):
+            break
+        found.append({**_DAYS, **_PLURALS}[_lower(tokens, more)])
+        end = more + 1
     habit = (
         word in _PLURALS
         or _lower(tokens, at - 1) in {"any", "every", "each", "a"}

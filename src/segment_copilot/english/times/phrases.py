@@ -118,7 +118,13 @@ def comparator(tokens: tuple[Token, ...], at: int) -> tuple[Operator, int] | Non
 def quantity(tokens: tuple[Token, ...], at: int) -> tuple[Quantity, int] | None:
     """A comparison with a number at *at*."""
     spend(5)
-    found = _between(tokens, at) or _none(tokens, at) or _counted(tokens, at) or _compared(tokens, at)
+    found = (
+        _bounded(tokens, at)
+        or _between(tokens, at)
+        or _none(tokens, at)
+        or _counted(tokens, at)
+        or _compared(tokens, at)
+    )
     if found is None:
         return None
     read, end = found
@@ -154,14 +160,36 @@ def _between(tokens: tuple[Token, ...], at: int) -> tuple[Quantity, int] | None:
     opened = at < len(tokens) and tokens[at].lower in {"between", "from"}
     start = at + 1 if opened else at
     low = _numeric(tokens, start)
-    joints = {"and", "to", "-"} if opened else {"to", "-"}
-    if low is None or lowers(tokens, start + 1, 1) not in {(joint,) for joint in joints}:
+    joints = ("and", "to", "-", "up to") if opened else ("to", "-", "up to")
+    said = next(
+        (
+            words
+            for words in (joint.split() for joint in joints)
+            if lowers(tokens, start + 1, len(words)) == tuple(words)
+        ),
+        None,
+    )
+    if low is None or said is None:
         return None
-    high = _numeric(tokens, start + 2)
+    end = start + 1 + len(said)
+    high = _numeric(tokens, end)
     if high is None or high.value < low.value:
         return None
     currency = low.currency or high.currency
-    return Quantity("between", low.value, high.value, currency), start + 3
+    return Quantity("between", low.value, high.value, currency), end + 1
+
+
+def _bounded(tokens: tuple[Token, ...], at: int) -> tuple[Quantity, int] | None:
+    """At least 20 and at most 29: both ends are in."""
+    low = comparator(tokens, at)
+    first = _numeric(tokens, low[1]) if low is not None and low[0] == "gte" else None
+    if low is None or first is None or lowers(tokens, low[1] + 1, 1) not in {("and",), ("but",)}:
+        return None
+    high = comparator(tokens, low[1] + 2)
+    second = _numeric(tokens, high[1]) if high is not None and high[0] == "lte" else None
+    if high is None or second is None or second.value < first.value:
+        return None
+    return Quantity("between", first.value, second.value, first.currency or second.currency), high[1] + 1
 
 
 def _counted(tokens: tuple[Token, ...], at: int) -> tuple[Quantity, int] | None:

@@ -223,13 +223,15 @@ def _age(tokens: tuple[Token, ...], at: int, lead: str) -> tuple[Window, int] | 
     """More than 30 days ago; no later than 30 days ago; between 10 and 7 days ago."""
     if lead and lead not in {"from", "over"}:
         return None
+    if lowers(tokens, at, 3) in _FURTHER and (far := length(tokens, at + 3)) is not None:
+        return Window("ago", length=far[0], operator="gt"), far[1] + _back(tokens, far[1])
     latest: tuple[Operator, int] | None = ("gte", at + 3) if lowers(tokens, at, 3) in _LATEST else None
     compared = latest or comparator(tokens, at) or (("gt", at) if lead == "over" else None)
     read = _length_or_more(tokens, compared[1] if compared else at)
     old = bool(read) and read[0].unit != "y" and lowers(tokens, read[2], 1) == ("old",)
-    if read and (old or lowers(tokens, read[2], 1) in {("ago",), ("back",)}):
+    if read and (old or _back(tokens, read[2])):
         operator: Operator = compared[0] if compared else read[1] or "eq"
-        return Window("ago", length=read[0], operator=operator), read[2] + 1
+        return Window("ago", length=read[0], operator=operator), read[2] + (_back(tokens, read[2]) or 1)
     return _ages(tokens, at)
 
 
@@ -245,11 +247,23 @@ def _ages(tokens: tuple[Token, ...], at: int) -> tuple[Window, int] | None:
     if lowers(tokens, first_end, 1) not in {("and",), ("to",), ("-",)}:
         return None
     two = length(tokens, first_end + 1)
-    if two is None or lowers(tokens, two[1], 1) not in {("ago",), ("back",)}:
+    ago = _back(tokens, two[1]) if two is not None else 0
+    if two is None or not ago:
         return None
     first = one[0] if one else Length(int(tokens[start].value), two[0].unit)
     far, near = (first, two[0]) if _minutes(first) >= _minutes(two[0]) else (two[0], first)
-    return Window("between", length=far, near=near), two[1] + 1
+    return Window("between", length=far, near=near), two[1] + ago
+
+
+def _back(tokens: tuple[Token, ...], at: int) -> int:
+    """Return how many words at *at* say that a length lies back: "ago", "in the past"; 0 where none do."""
+    return next((len(words) for words in _BACK if lowers(tokens, at, len(words)) == words), 0)
+
+
+_BACK = (("ago",), ("back",), ("in", "the", "past"), ("behind", "us"))
+_FURTHER = frozenset(
+    {("further", "back", "than"), ("farther", "back", "than"), ("longer", "ago", "than"), ("longer", "back", "than")}
+)
 
 
 def _minutes(read: Length) -> int:

@@ -44,6 +44,8 @@ def _count(span: Span, mention: Mention) -> Iterator[Reading]:
 
 
 _SINGLE: Final = frozenset({"single"})
+_ONLY: Final = frozenset({"only", "just", "exact"})
+_HOW_OFTEN: Final = frozenset({"twice", "thrice", "times", "x"})
 
 
 def _counts(span: Span, mention: Mention, told: Said, plan: Plan) -> Iterator[tuple[Tree, int, dict[str, float]]]:
@@ -57,8 +59,13 @@ def _counts(span: Span, mention: Mention, told: Said, plan: Plan) -> Iterator[tu
     tests = (*told.tests, *plan.tests)
     if plan.count is not None:
         used |= union(one for one in span.metrics if one.kind == "sum")
-    if plan.count is not None and amount.operator == "eq":
-        used |= span.having(frozenset({"only", "just", "exact"}))
+    only = span.having(_ONLY)
+    if plan.count is not None and only and not amount.none:
+        if amount.operator in {"eq", "between", "lt", "lte"}:
+            used |= only
+        elif amount.value > 1 and only < plan.count.mask and set(plan.count.words) <= _HOW_OFTEN:
+            amount, used = structs.replace(amount, operator="eq"), used | only  # "only ordered twice"
+            add(features, "count:only")
     if told.window is not None and not negative:
         used |= span.having(frozenset({"new", "fresh", "recent"}))
     if span.having(_SINGLE) and (plan.tests or amount.value > 1):

@@ -72,8 +72,13 @@ def _is_condition(span: Span) -> bool:
     """Return whether words before a colon are rather what is asked for: they take somebody out, or say how many, when or which alone."""
     if any(span.lower(at) in _SPOKEN for at in range(span.start, span.end)):
         return True  # "tell Ann I need her accounts: …"
-    if any(one.kind == "except" for one in span.inside) or _heads_list(span) or _is_spoken_of(span):
-        return True
+    known = _known(span)
+    if (
+        any(one.kind == "except" and known >> one.end for one in span.inside)
+        or _heads_list(span)
+        or _is_spoken_of(span)
+    ):
+        return True  # not of "Drop-off: …", which takes nobody out
     if any(span.lower(at) in {":", "="} for at in range(span.start, span.end)):
         return True  # "country: France / tier: …"
     if span.lower_after == "=" and (span.orders or span.metrics or span.money):
@@ -81,12 +86,13 @@ def _is_condition(span: Span) -> bool:
     compared = any(not one.quantity.bare and not one.quantity.none for one in span.quantities)
     if compared and (span.mentions or span.values or span.fields):
         return True  # "articles with a word count over 2000: …"
-    anchored = span.windows or span.quantities or span.negations
+    negations = [one for one in span.negations if known >> one.end or one.start == span.start]
+    anchored = span.windows or span.quantities or negations
     if span.lower_after not in {":", "=", "—", ","} and (anchored or span.values):
         return True  # "weekly users of last week, active meaning …"
-    if anchored and not span.found.content & span.mask & ~_known(span):
+    if anchored and not span.found.content & span.mask & ~known:
         return True
-    return any(span.lower(one.start) not in {"without", "non", "nobody", "no"} for one in span.negations)
+    return any(span.lower(one.start) not in {"without", "non", "nobody", "no"} for one in negations)
 
 
 def _heads_list(span: Span) -> bool:
