@@ -101,7 +101,9 @@ def test_a_way_of_saying_it_is_among_the_readings(whose: str, text: str, meaning
     found = understand(text, there.catalog, there.as_of, there.catalog.timezone).candidates
     clean = {members(one.definition) for one in found if not one.left}
 
-    assert members(parse_definition(meaning, there.segments)) in clean, [write_definition(one.definition) for one in found]
+    assert members(parse_definition(meaning, there.segments)) in clean, [
+        write_definition(one.definition) for one in found
+    ]
 
 
 @pytest.mark.parametrize(

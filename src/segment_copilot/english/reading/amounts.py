@@ -15,7 +15,7 @@ from segment_copilot.english.reading.anchors import Anchor, FieldAnchor, Quantit
 from segment_copilot.english.reading.meanings import Features
 from segment_copilot.english.reading.spans import Mention, Span, longest, union
 from segment_copilot.english.times.phrases import Quantity
-from segment_copilot.english.words.stems import stem
+from segment_copilot.english.words.stems import is_past, stem
 from segment_copilot.language.nodes import PropertyTest, Scalar
 from segment_copilot.language.operators import OPERATORS, PropertyOperator
 
@@ -171,6 +171,8 @@ def _roles(span: Span, mention: Mention, one: QuantityAnchor) -> Iterator[Plan]:
         features = {f"where:{how}": 1.0}
         if counts and "count:noun" in tells_count(span, mention, one) and used and not used & ~mention.mask:
             features["where:before_noun"] = 1  # "read 10 articles": 10 is of the articles, and "read" what was done
+        told = tells_count(span, mention, one)
+        features["where:behind_one"] = float(not used and bool({"count:behind_one", "count:of"} & told.keys()))
         yield Plan(None, (test_of(place.path, scaled.quantity),), one.mask | used, features)
 
 
@@ -198,7 +200,17 @@ def tells_count(span: Span, mention: Mention, one: QuantityAnchor) -> Features:
         return {"count:noun": 1}
     if span.lower(one.start - 1) == "of" and mention.mask >> max(one.start - 2, 0) & 1:
         return {"count:of": 1}  # "an order of more than 300" is one
+    if _is_behind_one(span, mention, one):
+        return {"count:behind_one": 1}
     return {"count:before" if mention.mask and mention.mask.bit_length() <= one.start else "count:far": 1}
+
+
+def _is_behind_one(span: Span, mention: Mention, one: QuantityAnchor) -> bool:
+    """Return whether a number stands behind a single thing: "a checkout over 150", "a bag over 150", "a jacket of more than 150"."""
+    at = one.start - 1 - (span.lower(one.start - 1) == "of")
+    word = span.lower(at)
+    named = mention.mask >> max(at, 0) & 1 or any(value.end == at + 1 for value in span.values)
+    return bool(named) and at >= span.start and word.isalpha() and not word.endswith("s") and not is_past(word)
 
 
 def numeric_places(span: Span, event: str, given: QuantityAnchor) -> Iterator[tuple[Place, QuantityAnchor, int, str]]:

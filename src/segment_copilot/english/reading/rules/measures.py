@@ -9,7 +9,7 @@ from msgspec import UNSET, Struct, structs
 
 from segment_copilot.english import lexicon
 from segment_copilot.english.reading.amounts import may_count
-from segment_copilot.english.reading.anchors import WindowAnchor, mask
+from segment_copilot.english.reading.anchors import Anchor, WindowAnchor, mask
 from segment_copilot.english.reading.meanings import Clause, Reading, when
 from segment_copilot.english.reading.rules.told import Said, is_countable, said
 from segment_copilot.english.reading.spans import Mention, Span, reading, union
@@ -65,11 +65,30 @@ def _kinds(span: Span, mention: Mention, taken: int) -> Iterator[tuple[str, str 
     for field in span.fields:
         if field.place.event == mention.event and field.place.numeric and field.share >= _NAMED:
             yield metric.kind if metric else "sum", field.place.path, field.mask | words, "field"
+    lasting = [place for place in span.names.numeric(mention.event) if place.second is not None]
+    spent = _time_spent(span) & ~taken
+    if spent and len(lasting) == 1:
+        yield metric.kind if metric else "sum", lasting[0].path, spent | words, "lasting"
     implied = None if money or metric is not None or mention.event == "*" else span.names.money(mention.event)
     if implied is not None:
         yield "sum", implied.path, 0, "implied"
     if mention.how != "spent":
         yield "count", None, words if metric is not None and metric.kind == "sum" else 0, "count"
+
+
+def _time_spent(span: Span) -> int:
+    """Return the words of "total visit time", "time spent": how long something took, and not when or how often it was."""
+    said = (
+        at
+        for at in range(span.start, span.end)
+        if span.lower(at) == "time" and span.lower(at - 1) not in _WHICH_TIME and not union(span.windows) >> at & 1
+    )
+    return union(Anchor(at, at + 1 + (span.lower(at + 1) in {"spent", "spend"})) for at in said)
+
+
+_WHICH_TIME: Final = frozenset(
+    {"last", "first", "latest", "any", "same", "one", "all", "each", "every", "that", "this", "next", "some", "no"}
+)
 
 
 def _measured(
