@@ -96,7 +96,13 @@ def ask_about(text: str, refused: Refused | None, read: Callable[[str], Outcome]
     """
     blamed = open_words(text, refused)
     every = open_words(text, None) if blamed else ()
+    phrases = [one for one in every if one in blamed or text[one.start : one.end].count(" ") >= _PHRASE]
+    if len(phrases) > len(blamed) and (asked := _asked(text, tuple(phrases), read)) is not None:
+        return asked
     return _asked(text, blamed, read) or (_asked(text, every, read) if len(every) > len(blamed) else None)
+
+
+_PHRASE: Final = 2  # spaces: "we haven't seen" is open wherever it stands, and "much" may be a part of something else
 
 
 def _asked(text: str, found: tuple[Found, ...], read: Callable[[str], Outcome]) -> Asked | None:

@@ -153,7 +153,11 @@ class Anchors(Struct, frozen=True, dict=True):
             return ()
         found = self.names.evidence.get(concept(token.stem), ())
         if token.stem in lexicon.stems("people"):  # "readers" are those who read, whatever descriptions say of readers
-            found = (*self.names.evidence.get(concept(agent(token.stem, token.lower) or ""), ()), *found)
+            done = self.names.evidence.get(concept(agent(token.stem, token.lower) or ""), ())
+            found = (
+                *done,
+                *(() if token.lower.endswith("s") else found),
+            )  # "contacts" are people, and contacted nobody
         for done in () if found else (agent(token.stem, token.lower) or "", *_roots(token.lower)):
             found = found or self.names.evidence.get(concept(done), ())
         return found or tuple(
@@ -282,8 +286,18 @@ def _quantities(tokens: tuple[Token, ...]) -> Iterator[QuantityAnchor]:
             continue
         quantity, end = read_quantity
         end = when.past_inclusive(tokens, end) if quantity.operator == "between" else end
+        end = _told_again(tokens, quantity, end)
         said = tuple(token.lower for token in tokens[at:end] if token.kind not in {"number", "money"})
         yield QuantityAnchor(at, end, quantity, said)
+
+
+def _told_again(tokens: tuple[Token, ...], quantity: phrases.Quantity, at: int) -> int:
+    """Return the position behind a bracket that only says a number once more: "a couple of times or more (2+)"."""
+    again = phrases.quantity(tokens, at + 1) if at < len(tokens) and tokens[at].lower == "(" else None
+    if again is None or again[0].value != quantity.value or again[0].value2 != quantity.value2:
+        return at
+    closed = again[1] < len(tokens) and tokens[again[1]].lower == ")"
+    return again[1] + 1 if closed else at
 
 
 def _bands(quantities: Iterable[QuantityAnchor], names: Names) -> Iterator[ValueAnchor]:
