@@ -34,15 +34,21 @@ def number_of(path: tuple[str, ...]) -> Fragment:
 
 
 def scalar_of(path: tuple[str, ...]) -> Fragment:
-    """Write a scalar as text with its type before it: 1 and 1.0 are one, "1" is another; '' for anything else."""
+    """Write a scalar as a text that no other value has: 1 and 1.0 are one, "1" is another; '' for anything else.
+
+    Most are texts, which stay as they are. What else there is has the character NUL before it, which no stored text holds
+    (`documents`), and is told apart by how it is printed: this reads two columns of the path where its types would be five
+    (benchmarks/README.md, 15_same_sequence).
+    """
     value = stored_value("payload", path)
     template = (
-        "multiIf({string} IS NOT NULL, concat('s', assumeNotNull({string})), "
-        "{boolean} IS NOT NULL, concat('b', toString(assumeNotNull({boolean}))), "
-        "{number} IS NOT NULL, concat('n', toString(assumeNotNull({number}))), '')"
+        "multiIf(assumeNotNull({string}) != '', assumeNotNull({string}), {string} IS NOT NULL, '\\0', "
+        "{value} IS NULL, '', "
+        "toString({value}) IN ('true', 'false'), concat('\\0b', assumeNotNull(toString({value}))), "
+        "toFloat64OrNull(toString({value})) IS NOT NULL, "
+        "concat('\\0n', toString(assumeNotNull(toFloat64OrNull(toString({value}))) + 0)), '')"  # -0.0 + 0 is 0
     )
-    number = sql("{} + 0", value.json_number)  # -0.0 + 0 is 0
-    return named("scalar", path, sql(template, string=value.string, boolean=value.boolean, number=number))
+    return named("scalar", path, sql(template, string=value.string, value=value.json))
 
 
 def summed(path: tuple[str, ...]) -> tuple[Fragment, Fragment]:

@@ -15,7 +15,7 @@ WHERE tenant_id = {tenant:UInt32}
   AND first_seen <= {as_of:DateTime64(6, 'UTC')}
   AND user_key IN (
     SELECT user_key FROM (
-      WITH multiIf(payload.{p5:Identifier}.:String IS NOT NULL, concat('s', assumeNotNull(payload.{p5:Identifier}.:String)), payload.{p5:Identifier}.:Bool IS NOT NULL, concat('b', toString(assumeNotNull(payload.{p5:Identifier}.:Bool))), coalesce(payload.{p5:Identifier}.:Float64, toFloat64(payload.{p5:Identifier}.:Int64), toFloat64(payload.{p5:Identifier}.:UInt64)) + 0 IS NOT NULL, concat('n', toString(assumeNotNull(coalesce(payload.{p5:Identifier}.:Float64, toFloat64(payload.{p5:Identifier}.:Int64), toFloat64(payload.{p5:Identifier}.:UInt64)) + 0))), '') AS scalar_0
+      WITH multiIf(assumeNotNull(payload.{p5:Identifier}.:String) != '', assumeNotNull(payload.{p5:Identifier}.:String), payload.{p5:Identifier}.:String IS NOT NULL, '\0', payload.{p5:Identifier} IS NULL, '', toString(payload.{p5:Identifier}) IN ('true', 'false'), concat('\0b', assumeNotNull(toString(payload.{p5:Identifier}))), toFloat64OrNull(toString(payload.{p5:Identifier})) IS NOT NULL, concat('\0n', toString(assumeNotNull(toFloat64OrNull(toString(payload.{p5:Identifier}))) + 0)), '') AS scalar_0
       SELECT user_key, arraySort(groupArray((scalar_0, (toUnixTimestamp64Micro(occurred_at) + 2208988800000001) * 16 + multiIf((event_type = {p2:String}), 2, (event_type = {p3:String}), 1, 0)))) AS found
       FROM events
       WHERE tenant_id = {tenant:UInt32}

@@ -11,7 +11,7 @@ FROM users FINAL
 WHERE tenant_id = {tenant:UInt32}
   AND first_seen <= {as_of:DateTime64(6, 'UTC')}
   AND user_key IN (
-    WITH multiIf(payload.{p2:Identifier}.:String IS NOT NULL, concat('s', assumeNotNull(payload.{p2:Identifier}.:String)), payload.{p2:Identifier}.:Bool IS NOT NULL, concat('b', toString(assumeNotNull(payload.{p2:Identifier}.:Bool))), coalesce(payload.{p2:Identifier}.:Float64, toFloat64(payload.{p2:Identifier}.:Int64), toFloat64(payload.{p2:Identifier}.:UInt64)) + 0 IS NOT NULL, concat('n', toString(assumeNotNull(coalesce(payload.{p2:Identifier}.:Float64, toFloat64(payload.{p2:Identifier}.:Int64), toFloat64(payload.{p2:Identifier}.:UInt64)) + 0))), '') AS scalar_0
+    WITH multiIf(assumeNotNull(payload.{p2:Identifier}.:String) != '', assumeNotNull(payload.{p2:Identifier}.:String), payload.{p2:Identifier}.:String IS NOT NULL, '\0', payload.{p2:Identifier} IS NULL, '', toString(payload.{p2:Identifier}) IN ('true', 'false'), concat('\0b', assumeNotNull(toString(payload.{p2:Identifier}))), toFloat64OrNull(toString(payload.{p2:Identifier})) IS NOT NULL, concat('\0n', toString(assumeNotNull(toFloat64OrNull(toString(payload.{p2:Identifier}))) + 0)), '') AS scalar_0
     SELECT user_key
     FROM events
     WHERE tenant_id = {tenant:UInt32}
