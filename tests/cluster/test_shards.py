@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -35,6 +37,7 @@ from segment_copilot.stores.placement import (
     steps_to,
     write_placement,
 )
+from segment_copilot.telemetry.work import silent_shards, working
 from tests.support.databases import run_clickhouse
 
 pytestmark = pytest.mark.cluster
@@ -130,6 +133,22 @@ async def test_a_dead_shard_is_named_and_one_that_is_back_answers(
         await asyncio.to_thread(second.restart)
 
     assert (await resources.previews.preview(tenant, ORDERED, as_of=NOW)).matched_users == 4
+
+
+async def test_a_shard_that_is_silent_is_named_when_the_question_is_given_up(
+    resources: Resources, cluster_engines: Engines, tenant: Tenant
+):
+    await order(resources, tenant, "ana", "bob", "cem", "dora")
+    (second,) = cluster_engines.other_shards
+    with working():
+        os.kill(second.pid, signal.SIGSTOP)
+        try:
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(1):
+                    await resources.previews.preview(tenant, ORDERED, as_of=NOW)
+        finally:
+            os.kill(second.pid, signal.SIGCONT)
+        assert silent_shards() == [2]
 
 
 async def test_a_cluster_that_the_server_does_not_know(settings: Settings):

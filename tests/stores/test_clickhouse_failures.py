@@ -249,3 +249,15 @@ async def test_a_stopped_process_does_not_hold_up_anyone(own_engines: Engines) -
             return False
 
         await eventually(answers)
+
+
+async def test_an_idle_connection_whose_server_hangs_up_is_let_go(module_clickhouse_url: str) -> None:
+    async with run_proxy(module_clickhouse_url) as (proxy, url), open_clickhouse(url) as proxied:
+        await asyncio.gather(*(proxied.fetch("SELECT 1", purpose="catalog") for _ in range(3)))
+        assert len(proxied._idle) == 3
+        proxy.hang_up()
+
+        async def let_go() -> bool:
+            return len(proxied._idle) == 0
+
+        await eventually(let_go)

@@ -34,6 +34,7 @@ from segment_copilot.stores.aside import Aside
 from segment_copilot.stores.clickhouse_settings import INSERT_SETTINGS, settings_of
 from segment_copilot.stores.clickhouse_urls import CONNECT_SECONDS, read_url
 from segment_copilot.stores.columns import check_column
+from segment_copilot.stores.idle import Idle
 from segment_copilot.stores.limits import LIMITS, LONG, Purpose
 from segment_copilot.stores.literals import identifier, lower
 from segment_copilot.stores.merging import Merge
@@ -202,7 +203,7 @@ class ClickHouse:
     def __init__(self, options: Mapping[str, Any], *, pool: int, of_one: int = 0) -> None:
         self._options = options
         self._free = FairTurns(pool, of_one=of_one or pool, late="Every ClickHouse connection is busy.")
-        self._idle: list[_Connection] = []  # the last used first: the others may fade
+        self._idle = Idle[_Connection]()
         self._kills: set[asyncio.Task[None]] = set()
         self._turns = PlanningTurns()
         self.aside = Aside()  # for whoever writes long queries, too: there is one thread for all of it
@@ -332,7 +333,7 @@ class ClickHouse:
         for task in self._kills:  # they are sent, and wait for nothing but the end of what they kill
             task.cancel()
         await asyncio.gather(*self._kills, return_exceptions=True)
-        self._drop_idle()
+        self._idle.drop()
         await asyncio.sleep(0)  # a cut socket is closed in the loop's next round
 
     def _turn(
@@ -349,7 +350,7 @@ class ClickHouse:
             connection = await self._connected(purpose)
             async with self._guarded(connection, purpose, query_id, turn):
                 yield connection
-            self._idle.append(connection)
+            self._idle.put(connection)
 
     @asynccontextmanager
     async def _guarded(
@@ -385,7 +386,7 @@ class ClickHouse:
 
     async def _connected(self, purpose: Purpose) -> _Connection:
         while self._idle:
-            connection = self._idle.pop()
+            connection = self._idle.take()
             try:
                 if await connection.is_usable():
                     return connection
@@ -393,7 +394,7 @@ class ClickHouse:
                 connection.cut()
                 raise
             connection.cut()
-            self._drop_idle()  # used less lately than this one, so no better: asking each would take seconds
+            self._idle.drop()  # used less lately than this one, so no better: asking each would take seconds
         started, connection = time.perf_counter(), _Connection(self._options)
         try:
             await connection.open()
@@ -403,10 +404,6 @@ class ClickHouse:
             count_query("clickhouse", purpose, time.perf_counter() - started, type(failure).__name__)
             raise failure from (None if failure is error else error)
         return connection
-
-    def _drop_idle(self) -> None:
-        while self._idle:
-            self._idle.pop().cut()
 
     def _kill(self, query_id: str, turn: Turn | None) -> None:
         """Kill a query in the background; a turn that it still has ends when the server is rid of it."""
@@ -496,5 +493,5 @@ def _traced() -> dict[str, Any]:
     return {} if (parent := tracing.traceparent()) is None else {"opentelemetry_traceparent": parent}
 
 
-def _looking(free: FairTurns, idle: list[_Connection], pool: int) -> Callable[[], PoolState]:
+def _looking(free: FairTurns, idle: Idle[_Connection], pool: int) -> Callable[[], PoolState]:
     return lambda: PoolState(used=pool - free.free, idle=len(idle), most=pool, waiting=free.waiting)

@@ -31,6 +31,7 @@ from segment_copilot.stores.placement import (
     write_placement,
 )
 from segment_copilot.stores.postgres import Connection, Postgres
+from segment_copilot.telemetry.work import note_silent_shards
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -229,6 +230,9 @@ class Cluster(ClickHouse):
             for shard in await self.shards() if user is None else [await self.shard_of(user)]:
                 try:
                     sessions.append((shard, await stack.enter_async_context(shard.server.session(purpose=purpose))))
+                except asyncio.CancelledError:
+                    note_silent_shards([shard.number])
+                    raise
                 except Exception as error:
                     raise shard.named(error) from error
             yield sessions[0][1] if user is not None else ShardedSession(sessions, self.placement)
@@ -369,6 +373,10 @@ async def on_each(shards: Sequence[Shard], do: Callable[[Shard], Awaitable[T]]) 
     tasks = [asyncio.ensure_future(named(shard)) for shard in shards]
     try:
         return list(await asyncio.gather(*tasks))
+    except asyncio.CancelledError:
+        silent = [shard.number for shard, task in zip(shards, tasks, strict=True) if task.cancelled()]
+        note_silent_shards(silent if len(silent) < len(shards) or len(shards) == 1 else ())
+        raise
     finally:
         for task in tasks:
             task.cancel()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -10,13 +10,15 @@ from contextvars import ContextVar
 class Work:
     """Counts the questions to each store, and the seconds they took together: more than passed, where some ran at once."""
 
-    __slots__ = ("clickhouse_queries", "clickhouse_seconds", "postgres_seconds", "postgres_statements")
+    __slots__ = ("clickhouse_queries", "clickhouse_seconds", "postgres_seconds", "postgres_statements", "silent_shards")
 
     def __init__(self) -> None:
         self.clickhouse_queries = 0
         self.clickhouse_seconds = 0.0
         self.postgres_statements = 0
         self.postgres_seconds = 0.0
+        self.silent_shards = set[int]()
+        """The shards that had not answered when it was given up, where others had."""
 
     def fields(self) -> dict[str, int | float]:
         """Return what was asked as fields of a line; a store that was not asked has none."""
@@ -61,3 +63,15 @@ def note_question(system: str, seconds: float) -> None:
     else:
         work.postgres_statements += 1
         work.postgres_seconds += seconds
+
+
+def note_silent_shards(numbers: Iterable[int]) -> None:
+    """Keep which shards are waited for when a question is given up, if somebody counts."""
+    if (work := _work.get()) is not None:
+        work.silent_shards.update(numbers)
+
+
+def silent_shards() -> list[int]:
+    """Return the shards for which what this task asked was given up."""
+    work = _work.get()
+    return sorted(work.silent_shards) if work is not None else []

@@ -12,6 +12,7 @@ from litestar.types import ASGIApp, HTTPReceiveMessage, Message, Receive, Scope,
 
 from segment_copilot.api.http.routes import route_of
 from segment_copilot.errors import Unavailable
+from segment_copilot.telemetry.work import silent_shards
 
 
 def answered_in_time(app: ASGIApp) -> ASGIApp:
@@ -29,9 +30,18 @@ def answered_in_time(app: ASGIApp) -> ASGIApp:
         except TimeoutError:
             if not limit.expired():
                 raise
-            raise Unavailable(f"No store answered this within {seconds:g} seconds.") from None
+            raise _unanswered(seconds) from None
 
     return bounded
+
+
+def _unanswered(seconds: float) -> Unavailable:
+    """Return the refusal of what took too long, with the shard that was silent while others answered."""
+    shards = silent_shards()
+    if not shards:
+        return Unavailable(f"No store answered this within {seconds:g} seconds.")
+    detail = f"Shard {' and '.join(map(str, shards))} of ClickHouse did not answer this within {seconds:g} seconds."
+    return Unavailable(detail, context={"shard": shards[0]})
 
 
 def late_body(seconds: float) -> HTTPException:
