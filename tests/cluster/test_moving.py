@@ -6,6 +6,7 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from segment_copilot.access.tenants import Tenant
@@ -13,6 +14,7 @@ from segment_copilot.errors import Conflict
 from segment_copilot.resources import Resources
 from segment_copilot.stores import moving
 from segment_copilot.stores.cluster import Cluster, Shard
+from segment_copilot.stores.merging import ROWS
 from segment_copilot.stores.moving import ROWS_OF_USERS, SETS_OF_USERS, rebalance, settle
 from segment_copilot.stores.placement import BUCKETS, read_placement, spread, write_placement
 from tests.cluster.story import BOUGHT, DAY, IN_MADRID, NOW, compute, definition, happened, send
@@ -133,3 +135,22 @@ async def test_all_tables_with_users_are_moved(cluster: Cluster):
     assert {table: sorted(columns) for table, columns in sets.rows} == {
         one.table: sorted(one.sets) for one in SETS_OF_USERS
     }
+
+
+async def test_who_was_seen_in_the_last_microsecond_there_is_moves_as_they_are(
+    resources: Resources, cluster: Cluster, tenant: Tenant
+):
+    last = datetime(2299, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
+    events = [
+        msgspec.json.encode({"user_id": f"user-{n}", "event_type": "order_placed", "occurred_at": last, "payload": {}})
+        for n in range(20)
+    ]
+    await send(resources, tenant, events)
+    await all_on(resources, cluster, 1)
+
+    await rebalance(cluster, resources.postgres, progress=list[str]().append)
+
+    seen = await cluster.fetch(
+        "SELECT user_id, max(last_seen) FROM users GROUP BY user_id", purpose="catalog", merge=ROWS
+    )
+    assert sorted(seen.rows) == sorted((f"user-{n}", last) for n in range(20))

@@ -86,6 +86,23 @@ async def test_every_column_type_we_store_comes_back(clickhouse: ClickHouse, tab
     assert await rows_of(clickhouse, sql, table=table) == [(*row(3)[:-1], 3), (*row(4)[:-1], 4)]
 
 
+@pytest.mark.parametrize(
+    "instant",
+    [
+        "1900-01-01 00:00:00.000001",
+        "1969-12-31 23:59:59.999999",
+        "2255-06-05 23:47:34.740993",
+        "2299-12-31 23:59:59.999999",
+    ],
+)
+async def test_an_instant_comes_back_to_the_microsecond(clickhouse: ClickHouse, instant: str) -> None:
+    sql = "SELECT toDateTime64({i:String}, 6, 'UTC') AS one, toNullable(one), toTimeZone(one, 'Europe/Madrid'), if(one = 0, one, NULL)"
+    ((one, nullable, local, nothing),) = (await clickhouse.fetch(sql, {"i": instant}, purpose="catalog")).rows
+
+    assert one == nullable == local == datetime.fromisoformat(f"{instant}+00:00")
+    assert nothing is None
+
+
 async def test_sums_and_counts_of_any_size_come_back(clickhouse: ClickHouse) -> None:
     sql = "SELECT toUInt64(18446744073709551615), toInt128('-170141183460469231731687303715884105728'), [toInt8(-1)], NULL"
     assert await rows_of(clickhouse, sql) == [(2**64 - 1, -(2**127), [-1], None)]

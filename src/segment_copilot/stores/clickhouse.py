@@ -35,6 +35,7 @@ from segment_copilot.stores.clickhouse_settings import INSERT_SETTINGS, settings
 from segment_copilot.stores.clickhouse_urls import CONNECT_SECONDS, read_url
 from segment_copilot.stores.columns import check_column
 from segment_copilot.stores.idle import Idle
+from segment_copilot.stores.instants import read_instants_exactly
 from segment_copilot.stores.limits import LIMITS, LONG, Purpose
 from segment_copilot.stores.literals import identifier, lower
 from segment_copilot.stores.merging import Merge
@@ -46,6 +47,7 @@ from segment_copilot.telemetry.pools import PoolState, unwatch_pool, watch_pool
 
 log = structlog.get_logger()
 logging.getLogger("asynch").setLevel(logging.WARNING)  # at DEBUG it writes every query with its values
+read_instants_exactly()
 
 _ACQUIRE_SECONDS = 2.0  # for a connection of the pool to become free
 _QUEUE_SECONDS = 5.0  # for a tenant's turn, of queries that people wait for
