@@ -119,6 +119,9 @@ def test_a_way_of_saying_it_is_among_the_readings(whose: str, text: str, meaning
             "more failed payments than received ones in the last year",
         ),  # "than" compares, and is never passed over
         ("shop", "bought in both 2025 and 2026"),  # a year is no count
+        ("gym", "joined this year and already left"),  # a part of its own is a condition, and no word to take along
+        ("shop", "bought more than they returned"),  # what was sent back is no visit
+        ("media", "read no article this month"),  # and no reading time of 0
         ("shop", "country: France / tier: gold"),  # a test is no name for the one behind it
     ],
 )
@@ -132,6 +135,9 @@ def test_what_looks_like_it_is_not_taken_for_it(whose: str, text: str) -> None:
         "booked but never came": "count(visita_registrada)=0",
         "more failed payments than received ones in the last year": "count(pago_fallido)≥1 in 1y",
         "bought in both 2025 and 2026": "count(order_placed)≥2025 & count(order_placed)≥2026",
+        "joined this year and already left": "count(alta_completada)≥1 this year",
+        "bought more than they returned": "compare count(order_placed) > count(page_viewed)",
+        "read no article this month": 'count("Article Read"[readTime=0])≥1 this month',
         "country: France / tier: gold": "loyalty_tier=gold",
     }[text]
     found = understand(text, there.catalog, there.as_of, there.catalog.timezone).candidates

@@ -60,6 +60,7 @@ class Intent(Struct, frozen=True):
     say: tuple[str, ...] = ()
     refuse: tuple[str, ...] = ()  # said in place of what was asked for
     follows: bool = True  # whether a message after it may lean on it
+    orders: bool = False  # it is told to do something: a message that begins with what was done is none
 
 
 class Slots(Struct, frozen=True):
@@ -164,6 +165,8 @@ def asked(
     *base* when the person looks at something; *inherited* are slots that the question before filled. *only* some rows, by name.
     """
     for intent in table():
+        if intent.orders and question.begins_in_the_past:
+            continue
         for way in intent.ways if not only or intent.name in only else ():
             found = _fits(way.split(), intent, question, base=base, inherited=inherited)
             if found is not None:

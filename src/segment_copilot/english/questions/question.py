@@ -94,6 +94,11 @@ class Question:
         return False
 
     @property
+    def begins_in_the_past(self) -> bool:
+        """Whether its first word says what was done, and so orders nothing: "exported at least 3 reports"."""
+        return bool(self.tokens) and is_past(self.lowers[0])
+
+    @property
     def segments(self) -> tuple[SegmentName, ...]:
         """The segments named, in order."""
         return tuple(dict.fromkeys(mention.segment for mention in self.mentions))

@@ -166,13 +166,14 @@ def _roles(span: Span, mention: Mention, one: QuantityAnchor) -> Iterator[Plan]:
     if said.times or many or (typed and counts):
         return
     for place, scaled, used, how in numeric_places(span, mention.event, one):
-        if said.none and not how.startswith("named"):
-            continue
+        if said.none and (not how.startswith("named") or not used & ~mention.mask):
+            continue  # "read no article" says no reading time of 0
         features = {f"where:{how}": 1.0}
         if counts and "count:noun" in tells_count(span, mention, one) and used and not used & ~mention.mask:
             features["where:before_noun"] = 1  # "read 10 articles": 10 is of the articles, and "read" what was done
         told = tells_count(span, mention, one)
         features["where:behind_one"] = float(not used and bool({"count:behind_one", "count:of"} & told.keys()))
+        features["where:paid"] = float(not used and "count:paid" in told)
         yield Plan(None, (test_of(place.path, scaled.quantity),), one.mask | used, features)
 
 
@@ -202,7 +203,15 @@ def tells_count(span: Span, mention: Mention, one: QuantityAnchor) -> Features:
         return {"count:of": 1}  # "an order of more than 300" is one
     if _is_behind_one(span, mention, one):
         return {"count:behind_one": 1}
+    if _is_paid(span, mention, one):
+        return {"count:paid": 1}
     return {"count:before" if mention.mask and mention.mask.bit_length() <= one.start else "count:far": 1}
+
+
+def _is_paid(span: Span, mention: Mention, one: QuantityAnchor) -> bool:
+    """Return whether a number stands right behind a verb of giving money: "donated more than 100", "paid over 50"."""
+    at = one.start - 1
+    return bool(mention.mask >> max(at, 0) & 1) and span.found.tokens[at].stem in lexicon.stems("paid")
 
 
 def _is_behind_one(span: Span, mention: Mention, one: QuantityAnchor) -> bool:

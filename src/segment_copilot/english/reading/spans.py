@@ -382,6 +382,7 @@ def reading(
         tree, used = at_times, used | moments
     rest = span.found.content & span.mask & ~used
     about = _about(span, tree) & rest & ~used & ~swallowed
+    swallowed &= ~_parts_apart(span, used | about)
     left = rest & ~swallowed & ~about
     counted: dict[str, float] = {f"rule:{rule}": 1, **features}
     counted |= literal.of_fields(span.found.tokens, span.fields, tree, used)
@@ -413,6 +414,25 @@ def reading(
             name = f"inside:{joint.kind}"
             counted[name] = counted.get(name, 0) + 1
     return Reading(counted, 0.0, left, (), tree, pronoun=span.pronouns & ~used, **more)  # type: ignore[arg-type]
+
+
+def _parts_apart(span: Span, used: int) -> int:
+    """Return the parts of which nothing is used: of "joined this year and left", what is swallowed would be a condition."""
+    ends = [(one.start, one.end) for one in span.inside if one.kind in _JOINING]
+    starts = [span.start, *(end for _, end in ends)]
+    parts = (mask(start, end) for start, end in zip(starts, [*(start for start, _ in ends), span.end], strict=True))
+    return union_of(one for one in parts if not one & used) if ends else 0
+
+
+def union_of(masks: Iterable[int]) -> int:
+    """Return the positions that any of some sets has."""
+    united = 0
+    for one in masks:
+        united |= one
+    return united
+
+
+_JOINING: Final = frozenset({"and", "but", "then", "nor"})
 
 
 def _at(of_day: LocalTime, used: int, one: Clause) -> Clause:

@@ -45,6 +45,8 @@ def _implies(one: Clause, two: Clause) -> bool:
 
 def is_implied(two: Condition, one: Condition) -> bool:
     """Return whether a condition says no more than that something was done, which another says more exactly, of all time or the same."""
+    if isinstance(two, UserProperty) and isinstance(one, UserProperty):
+        return _is_known_anyway(two, one)
     if (
         not isinstance(two, EventCount)
         or two.negate
@@ -98,11 +100,15 @@ def told_twice(one: Tree | None, two: Tree | None) -> Tree | None:
         if not isinstance(bare, Clause) or not isinstance(other, Clause):
             continue
         known, tested = bare.condition, other.condition
-        if not isinstance(known, UserProperty) or not isinstance(tested, UserProperty) or known.operator != "is_set":
-            continue
-        if known.property == tested.property and not known.negate and not tested.negate and tested.operator in _TOLD:
+        if isinstance(known, UserProperty) and isinstance(tested, UserProperty) and _is_known_anyway(known, tested):
             return structs.replace(other, used=other.used | bare.used)
     return None
+
+
+def _is_known_anyway(known: UserProperty, tested: UserProperty) -> bool:
+    """Return whether a test says that there is a value, of which another says which."""
+    bare = known.operator in {"is_set", "is_not_empty"} and not known.negate
+    return bare and known.property == tested.property and not tested.negate and tested.operator in _TOLD
 
 
 _TOLD: Final = frozenset({"eq", "in", "gt", "gte", "lt", "lte", "between", "contains", "contains_any", "contains_all"})

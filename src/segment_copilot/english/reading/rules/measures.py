@@ -49,9 +49,14 @@ def _measures(span: Span, taken: int) -> Iterator[Measured]:
             told = said(span, event, taken | words | union(span.windows))
             if told is None or told.negative or mention.how in {"property", "inactive"}:
                 continue
+            if mention.how == "visit" and span.having(_RETURNED) & mention.mask:
+                continue  # "more than they returned": what they sent back, rather
             at = windows[0] if windows else None
             if is_countable(at):
                 yield _measured(mention, told, name, path, at, {**told.features, f"of:{how}": 1})
+
+
+_RETURNED: Final = frozenset({stem("returned")})
 
 
 def _kinds(span: Span, mention: Mention, taken: int) -> Iterator[tuple[str, str | None, int, str]]:
