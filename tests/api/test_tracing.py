@@ -96,10 +96,10 @@ async def test_clickhouse_is_told_the_trace(server: Server, client: httpx2.Async
     reading = server.resources.reading
     await client.post("/api/segments/preview/", json={"definition": BUYERS}, headers=PARENT)
 
-    sent: str = reading._idle[-1]._protocol.context.client_settings["opentelemetry_traceparent"]
+    sent: str = reading._idle._waiting[-1]._protocol.context.client_settings["opentelemetry_traceparent"]
     assert sent.split("-")[1] == TRACE
     await reading.fetch("SELECT 1", purpose="catalog")
-    assert not reading._idle[-1]._protocol.context.client_settings["opentelemetry_traceparent"]
+    assert not reading._idle._waiting[-1]._protocol.context.client_settings["opentelemetry_traceparent"]
 
 
 async def test_no_span_holds_a_path_a_statement_or_a_person(client: httpx2.AsyncClient, exporter: InMemorySpanExporter):
