@@ -95,7 +95,7 @@ class Question:
 
     @property
     def begins_in_the_past(self) -> bool:
-        """Whether its first word says what was done, and so orders nothing: "exported at least 3 reports"."""
+        """Tell whether its first word says what was done, and so orders nothing: "exported at least 3 reports"."""
         return bool(self.tokens) and is_past(self.lowers[0])
 
     @property
